@@ -1,0 +1,1 @@
+"""Table contracts, readers, id maps, purchase history (snapshot and tail)."""

@@ -1,0 +1,77 @@
+"""Instants: seconds since 1970 in UTC inside, ISO 8601 with a zone at the edges, days in the business time zone."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import ClockError
+
+DAY = 86_400
+"""Seconds in a day."""
+
+
+class ZoneTable(NamedTuple):
+    """Offsets of a time zone as arrays a kernel can search: from `starts[i]` on, local = UTC + `offsets[i]` seconds."""
+
+    starts: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+
+
+def resolve_as_of(clock: str, snapshot_as_of: int, at: int | None = None) -> int:
+    """Instant that answers are given for.
+
+    `clock` is `now`, `snapshot` or an ISO instant with a zone; `at` (a request's own instant) wins over it.
+
+    Raises:
+        ClockError: the instant lies before the snapshot's end, whose population facts would look into its future.
+    """
+    if at is not None:
+        as_of = at
+    elif clock == "now":
+        as_of = int(time.time())
+    elif clock == "snapshot":
+        return snapshot_as_of
+    else:
+        as_of = to_seconds(datetime.fromisoformat(clock))
+    if as_of < snapshot_as_of:
+        raise ClockError(
+            "The clock stands before the end of the imported data",
+            found=to_iso(as_of),
+            expected=f"{to_iso(snapshot_as_of)} or later",
+            cure="Set BARISTA_CLOCK to `snapshot` or `now`, or use `barista backtest --cut` for the past",
+        )
+    return as_of
+
+
+def to_seconds(instant: datetime) -> int:
+    """Seconds since 1970-01-01T00:00Z of an aware datetime, rounded down."""
+    return int(instant.timestamp() // 1)
+
+
+def to_iso(seconds: int, zone: str = "UTC") -> str:
+    """ISO 8601 text of an instant in `zone`."""
+    return datetime.fromtimestamp(int(seconds), ZoneInfo(zone)).isoformat()
+
+
+def zone_table(zone: str, first: int, last: int) -> ZoneTable:
+    """Offsets of `zone` between the instants `first` and `last` [s], found by bisecting between days."""
+    info = ZoneInfo(zone)
+
+    def offset(at: int) -> int:
+        shift = datetime.fromtimestamp(at, UTC).astimezone(info).utcoffset() or timedelta(0)
+        return int(shift.total_seconds())
+
+    starts, offsets = [int(first) - DAY], [offset(int(first) - DAY)]
+    for day in range(int(first), int(last) + 2 * DAY, DAY):
+        if offset(day) != offsets[-1]:
+            low, high = day - DAY, day
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if offset(middle) == offset(day) else (middle, high)
+            starts.append(high)
+            offsets.append(offset(day))
+    return ZoneTable(np.array(starts, np.int64), np.array(offsets, np.int64))

@@ -1,0 +1,105 @@
+"""External ids ↔ dense indices: sorted UTF-8 bytes in one blob, so that ten processes share one mapped copy."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.arrays import load_array, save_array
+
+ABSENT = -1
+"""Index of an id that is not in the map."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """A list of texts in one blob.
+
+    `offsets` int64 (n + 1,), `blob` uint8 (offsets[-1],): text *i* is `blob[offsets[i]:offsets[i + 1]]` in UTF-8.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    blob: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Texts in the order given."""
+        return cls._packed([text.encode() for text in texts])
+
+    @classmethod
+    def _packed(cls, encoded: list[bytes]) -> Self:
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(each) for each in encoded], out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8).copy())
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        whole = self.blob.tobytes()
+        bounds = self.offsets.tolist()
+        return (whole[start:stop].decode() for start, stop in zip(bounds, bounds[1:], strict=False))
+
+    def __getitem__(self, index: int) -> str:
+        """Text at `index`.
+
+        Raises:
+            IndexError: `index` is not in `0 … len - 1`.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._bytes(index).decode()
+
+    def _bytes(self, index: int) -> bytes:
+        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
+    def subset(self, kept: npt.NDArray[np.integer]) -> Self:
+        """The texts at the positions `kept` (ascending for an `IdMap`)."""
+        starts, stops = self.offsets[:-1][kept], self.offsets[1:][kept]
+        offsets = np.zeros(len(kept) + 1, np.int64)
+        np.cumsum(stops - starts, out=offsets[1:])
+        source = np.repeat(starts - offsets[:-1], stops - starts) + np.arange(offsets[-1])
+        return type(self)(offsets, np.ascontiguousarray(self.blob[source]))
+
+    def save(self, directory: Path, name: str) -> None:
+        """Write `<name>.offsets.npy` and `<name>.blob.npy`."""
+        save_array(directory / f"{name}.offsets.npy", self.offsets)
+        save_array(directory / f"{name}.blob.npy", self.blob)
+
+    @classmethod
+    def load(cls, directory: Path, name: str) -> Self:
+        """Open what `save` wrote, memory-mapped."""
+        return cls(load_array(directory / f"{name}.offsets.npy"), load_array(directory / f"{name}.blob.npy"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdMap(Texts):
+    """External ids, distinct and sorted by their UTF-8 bytes; an id's position is its index.
+
+    Sorting makes indices depend on the set of ids only, never on the order rows arrived in.
+    """
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Map of the distinct ids among `texts`."""
+        return cls._packed(sorted({text.encode() for text in texts}))
+
+    def index(self, external: str) -> int:
+        """Index of `external`, or `ABSENT`; log2(n) comparisons."""
+        wanted = external.encode()
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) // 2
+            found = self._bytes(middle)
+            if found == wanted:
+                return middle
+            low, high = (middle + 1, high) if found < wanted else (low, middle)
+        return ABSENT
+
+    def indices(self, externals: Iterable[str]) -> npt.NDArray[np.int32]:
+        """Indices of many ids, `ABSENT` where unknown; one dictionary for all of them."""
+        known = {external: index for index, external in enumerate(self)}
+        return np.fromiter((known.get(external, ABSENT) for external in externals), np.int32)

@@ -1,0 +1,1 @@
+"""One customer's state → candidates → ranking → scores → reasons."""

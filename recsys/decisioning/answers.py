@@ -1,0 +1,141 @@
+"""What is asked and what is answered; the same objects for a request, a night's batch and a replay."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from recsys.data.tail import EventLine
+
+Mode = Literal["new", "repeat", "mixed"]
+Evidence = Literal["history", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferContext:
+    """Where the offer will be shown.
+
+    store_id  only items this store sold in the last 56 days; None or a store never seen: all items
+    groups    only items of these broadest catalogue levels ("BAKERY"); empty: all
+    """
+
+    store_id: str | None = None
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRequest:
+    """What a channel asks for.
+
+    customer_id  external id; an unknown one is answered from popularity, labelled `evidence: low`
+    n            number of offers wanted; fewer come back when fewer are eligible
+    mode         `new`: items never bought; `repeat`: items bought before; `mixed`: both
+    exclude      item ids that must not be offered
+    basket       lines in the customer's hands; they count as bought at `as_of`
+    context      where the offer will be shown
+    reasons      say why with numbers (costs about a millisecond)
+    """
+
+    customer_id: str
+    n: int = 10
+    mode: Mode = "mixed"
+    exclude: tuple[str, ...] = ()
+    basket: tuple[EventLine, ...] = ()
+    context: OfferContext = field(default_factory=OfferContext)
+    reasons: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, with the numbers behind it: `code` for programs, `text` for people, `evidence` the figures in the text."""
+
+    code: str
+    text: str
+    evidence: dict[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One offered item.
+
+    raw             the ranker's score; offers are sorted by it, ties by item id
+    probability     P(the customer buys the item within the offers horizon), calibrated
+    expected_value  probability × what the item usually brings per order [currency]
+    novelty         `new` if the customer never bought the item up to `as_of`, else `repeat`
+    sources         candidate sources that proposed it
+    """
+
+    item_id: str
+    name: str
+    group: str | None
+    raw: float
+    probability: float
+    expected_value: float
+    novelty: Literal["new", "repeat"]
+    sources: tuple[str, ...]
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OffersAnswer:
+    """Offers, best first, and what they were computed from.
+
+    evidence      `low` for a customer without purchases: popularity answers
+    as_of         instant the answer holds for [s]; horizon of the probabilities [days]
+    candidates    how many items were ranked
+    """
+
+    customer_id: str
+    as_of: int
+    snapshot_id: str
+    model_version: str
+    horizon_days: int
+    evidence: Evidence
+    candidates: int
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnScore:
+    """P(no purchase within the horizon), calibrated; `reasons` (at most three) raise or lower it, strongest first."""
+
+    probability: float
+    horizon_days: int
+    model_version: str
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ValueScore:
+    """What a customer is expected to bring over `horizon_days`.
+
+    expected_spend, spend_low, spend_high   [currency]; the interval covers 80%
+    expected_orders                         number of orders
+    p_alive                                 P(still a customer) by BG/NBD; not the churn score
+    next_purchase_at                        expected instant of the next purchase [s], None without a purchase so far
+    next_purchase_low, next_purchase_high   80% window [s]
+    year_spend                              expected spend over the next 365 days [currency], extrapolated
+    """
+
+    expected_spend: float
+    spend_low: float
+    spend_high: float
+    expected_orders: float
+    p_alive: float
+    next_purchase_at: int | None
+    next_purchase_low: int | None
+    next_purchase_high: int | None
+    horizon_days: int
+    year_spend: float
+    year_is_extrapolated: bool
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresAnswer:
+    """Churn and value of one customer; None where the workspace has no such model."""
+
+    customer_id: str
+    as_of: int
+    snapshot_id: str
+    evidence: Evidence
+    churn: ChurnScore | None
+    value: ValueScore | None

@@ -1,0 +1,1 @@
+"""Temporal metrics, bootstrap intervals, baselines, reports."""

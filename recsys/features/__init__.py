@@ -1,0 +1,1 @@
+"""Customer and customer × item kernels over history and population; labels; feature specs."""

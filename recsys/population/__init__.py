@@ -1,0 +1,1 @@
+"""What is known of the whole base at as_of, versioned with the snapshot."""

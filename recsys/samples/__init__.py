@@ -1,0 +1,1 @@
+"""The Complete Journey sample and the café simulator."""

@@ -1,0 +1,92 @@
+"""Environment and files → frozen settings. The only module that reads the environment.
+
+Order, strongest first: arguments of a command, environment variables, `barista.toml` in the workspace, defaults.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from recsys.errors import SettingsError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Settings(BaseSettings):
+    """Everything a process needs to know before it starts; each field is one environment variable."""
+
+    model_config = SettingsConfigDict(env_prefix="BARISTA_", frozen=True, extra="ignore")
+
+    workspace: Path = Field(Path("workspace"), description="Directory with snapshots, database, models and reports.")
+    clock: str = Field(
+        "now",
+        description="What `as_of` is: `now`, `snapshot` (the last purchase of the imported data) or an ISO instant with a zone.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("BARISTA_DATABASE_URL", "DATABASE_URL", "database_url"),
+        description="SQLAlchemy address of the event store; default: SQLite in the workspace.",
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        validation_alias=AliasChoices("BARISTA_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
+        description="MLflow tracking and registry address; default: SQLite in the workspace.",
+    )
+    registry_prefix: str = Field("", description="Put before the registered model names; keeps tenants apart.")
+    bundle_key: SecretStr | None = Field(None, description="Key that signs and verifies model bundles (HMAC-SHA-256).")
+    api_key: SecretStr | None = Field(
+        None, description="Bearer key the service asks for; without it the service listens on loopback only."
+    )
+    host: str = Field("127.0.0.1", description="Address the service listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer requests.")
+    refresh_seconds: float = Field(
+        5.0, gt=0, description="How often the service looks for a new champion or snapshot [seconds]."
+    )
+    seed: int = Field(20170101, ge=0, description="Every random choice derives from it.")
+    threads: int = Field(2, ge=1, description="Threads of training and whole-base scoring.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line written."
+    )
+
+    @field_validator("clock")
+    @classmethod
+    def _clock_is_known(cls, value: str) -> str:
+        if value not in {"now", "snapshot"} and datetime.fromisoformat(value).tzinfo is None:
+            raise ValueError("an instant needs a zone, as in 2017-12-31T23:59:59-05:00")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments before environment before `barista.toml` of the workspace."""
+        workspace = init_settings().get("workspace") or env_settings().get("workspace") or "workspace"
+        file = Path(workspace) / "barista.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+def load_settings(**arguments: Any) -> Settings:
+    """Settings of this process; `arguments` (those that are not None) win over environment and file.
+
+    Raises:
+        SettingsError: a value makes no sense; the message names the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in arguments.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"Setting BARISTA_{name.upper()} can't be used: {first['msg']}",
+            found=first.get("input"),
+            cure="Correct the environment variable, the argument or barista.toml in the workspace",
+        ) from error

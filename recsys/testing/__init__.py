@@ -1,0 +1,1 @@
+"""Conformance checks and builders of tiny tables."""

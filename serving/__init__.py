@@ -1,0 +1,1 @@
+"""The service, whole-base scoring and what they share."""

@@ -1,0 +1,1 @@
+"""Scores of the whole base as files."""

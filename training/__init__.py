@@ -1,0 +1,1 @@
+"""Import, training tables, fit, back-test, publish."""
