@@ -13,6 +13,7 @@ BaristaError
 │   └── WorkspaceLocked    another process is writing to it
 ├── StoreError             the database refused or lost something
 │   └── StoreUnavailable   the database can't be reached now
+├── ReportError            the figures of a back-test can't be read or shown
 ├── RegistryError          MLflow refused, lacks or can't be reached for something
 └── RequestRefused         a request asks for something that is not valid
 
@@ -91,6 +92,10 @@ class StoreUnavailable(StoreError):
 
 class RegistryError(BaristaError):
     """MLflow refused, lacks or can't be reached for something."""
+
+
+class ReportError(BaristaError):
+    """The figures of a back-test can't be read or shown."""
 
 
 class RequestRefused(BaristaError):
