@@ -3,44 +3,58 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 WORKSPACE ?= workspace
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 export OPENBLAS_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test lint types imports install-demo install-dev bench clean
+.PHONY: help demo test lint types imports bench constraints clean
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
-	touch $@
-
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@ $(VENV)/.demo
-
-install-demo: $(VENV)/.demo
-install-dev: $(VENV)/.dev
+help:                      ## say what there is
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
 
 demo: $(VENV)/.demo        ## import the sample, train, score, serve on 127.0.0.1:8000
-	$(BIN)/barista --workspace $(WORKSPACE) demo
+	@$(BIN)/barista --workspace $(WORKSPACE) demo
 
 test: lint types imports   ## lint, types, import rules, tests, documentation checks
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev         ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev
+types: $(VENV)/.dev        ## mypy, strict
 	$(BIN)/mypy
 
-imports: $(VENV)/.dev
+imports: $(VENV)/.dev      ## who may import whom
 	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev        ## rewrite docs/figures/*.json and the tables rendered from them
-	$(BIN)/python -m tests.benchmarks $(BENCH)
+	$(BIN)/python -m tests.benchmarks
 
-clean:
-	rm -rf $(WORKSPACE) build dist *.egg-info
+bench-%: $(VENV)/.dev      ## one benchmark only
+	$(BIN)/python -m tests.benchmarks $*
+
+constraints:               ## pin what a fresh environment resolves to now
+	rm -rf build/pins && $(PYTHON) -m venv build/pins
+	build/pins/bin/python -m pip install -qq --disable-pip-version-check '.[dev]'
+	(sed -n '1,2p' constraints.txt; build/pins/bin/python -m pip freeze --exclude barista --exclude pip --exclude setuptools) > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+clean:                     ## remove what was built, not the workspace
+	rm -rf build dist *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Barista needs Python 3.11 or newer, found " + sys.version.split()[0] + ". Say which: make PYTHON=python3.12 …")'
+	@echo "Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Barista and the sample into $(VENV) (about a minute, silent)"
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Barista with its tools into $(VENV) (about a minute, silent)"
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,201 @@
+"""Events: what customers did since the snapshot, kept once each and read back for every answer."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import orjson
+from sqlalchemy import RowMapping, delete, func, select
+
+from recsys.data.tail import EventLine, OrderEvent
+from recsys.store.database import Database
+from recsys.store.schema import EVENTS
+
+Kind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accepted", "declined"]
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+ORDER_KINDS = frozenset({"purchase", "refund"})
+"""Kinds that become orders of a history; the others are kept for learning and attribution."""
+
+Outcome = Literal["accepted", "repeated", "conflicting"]
+
+_BODY = ("customer_id", "kind", "occurred_at", "order_id", "store_id", "channel", "decision_id", "lines")
+_ORDER_COLUMNS = "event_id, customer_id, occurred_at, lines, order_id, store_id, channel, kind"
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a customer did or was shown.
+
+    `event_id` makes it idempotent; `occurred_at` [s]; `lines` name products and, for orders, quantities and amounts;
+    `decision_id` links it to the decision that caused it.
+    """
+
+    event_id: str
+    customer_id: str
+    kind: Kind
+    occurred_at: int
+    lines: tuple[EventLine, ...] = ()
+    order_id: str | None = None
+    store_id: str | None = None
+    channel: str | None = None
+    decision_id: str | None = None
+
+    def order(self) -> OrderEvent | None:
+        """The order it stands for; None when it is neither purchase nor refund."""
+        if self.kind not in ORDER_KINDS:
+            return None
+        return OrderEvent(
+            self.event_id,
+            self.customer_id,
+            self.occurred_at,
+            self.lines,
+            self.order_id,
+            self.store_id,
+            self.channel,
+            refund=self.kind == "refund",
+        )
+
+
+class EventStore:
+    """Events of one workspace."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        sign = "?" if database.is_sqlite else "%s"
+        yes = "1" if database.is_sqlite else "true"
+        self._orders_of = (
+            f"SELECT {_ORDER_COLUMNS} FROM events WHERE customer_id = {sign} AND is_order = {yes} ORDER BY sequence"
+        )
+        self._last_of = f"SELECT max(sequence) FROM events WHERE customer_id = {sign}"
+
+    def append(self, events: Sequence[Event]) -> list[Outcome]:
+        """Keep each event once, all in one durable transaction; one outcome an event, in the same sequence.
+
+        `repeated`: the same event is already there. `conflicting`: its id is there with another content; not kept.
+
+        Raises:
+            StoreUnavailable: nothing was kept.
+        """
+        if not events:
+            return []
+        rows = [_row(event) for event in events]
+        with self._database.writing() as connection:
+            known = {}
+            for ids in _chunks([row["event_id"] for row in rows]):
+                found = connection.execute(select(EVENTS).where(EVENTS.c.event_id.in_(ids))).mappings()
+                known.update({row["event_id"]: _body(row) for row in found})
+            outcomes, fresh = _judge(rows, known)
+            if fresh:
+                connection.execute(EVENTS.insert(), fresh)
+        return outcomes
+
+    def orders_of(self, customer_id: str) -> tuple[OrderEvent, ...]:
+        """Purchases and refunds of a customer, in the sequence they were received: one indexed read."""
+        rows = self._database.fetch(self._orders_of, (customer_id,))
+        return tuple(_order(row) for row in rows) if rows else ()
+
+    def orders_by_customer(self, after: int = 0, upto: int | None = None) -> dict[str, tuple[OrderEvent, ...]]:
+        """Purchases and refunds of all customers, each as `orders_of` gives them, in one consistent read.
+
+        Only those with `after < sequence <= upto`; a night's batch passes the `last_sequence()` it started from.
+        """
+        chosen = [EVENTS.c[name.strip()] for name in _ORDER_COLUMNS.split(",")]
+        query = select(*chosen).where(EVENTS.c.is_order, EVENTS.c.sequence > after)
+        if upto is not None:
+            query = query.where(EVENTS.c.sequence <= upto)
+        orders: dict[str, list[OrderEvent]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execution_options(yield_per=10_000).execute(query.order_by(EVENTS.c.sequence)):
+                orders.setdefault(row.customer_id, []).append(_order(tuple(row)))
+        return {customer: tuple(each) for customer, each in orders.items()}
+
+    def last_sequence(self, customer_id: str | None = None) -> int:
+        """Sequence number of the newest event of a customer, or of all; 0 without any."""
+        if customer_id is not None:
+            return int(self._database.fetch(self._last_of, (customer_id,))[0][0] or 0)
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.max(EVENTS.c.sequence))).scalar() or 0)
+
+    def count(self) -> int:
+        """Number of events."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(EVENTS)).scalar_one())
+
+    def count_orders(self, after: int) -> int:
+        """Number of purchases and refunds that occurred after an instant [s]."""
+        query = select(func.count()).where(EVENTS.c.is_order, EVENTS.c.occurred_at > after)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def delete_customer(self, customer_id: str) -> int:
+        """Remove everything of a customer; how many events it was."""
+        with self._database.writing() as connection:
+            return int(connection.execute(delete(EVENTS).where(EVENTS.c.customer_id == customer_id)).rowcount)
+
+    def reopen(self) -> None:
+        """To be called in a forked process before anything else."""
+        self._database.reopen()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._database.close()
+
+
+def _row(event: Event) -> dict[str, Any]:
+    order = event.order()
+    return {
+        "event_id": event.event_id,
+        "customer_id": event.customer_id,
+        "kind": event.kind,
+        "is_order": order is not None,
+        "occurred_at": event.occurred_at,
+        "received_at": int(time.time()),
+        "order_id": event.order_id,
+        "order_key": _signed(order.key()) if order else None,
+        "store_id": event.store_id,
+        "channel": event.channel,
+        "decision_id": event.decision_id,
+        "lines": _encoded(event.lines),
+    }
+
+
+def _encoded(lines: Iterable[EventLine]) -> str:
+    rows = [[line.product_id, float(line.quantity), line.amount, line.discount] for line in lines]
+    return orjson.dumps(rows).decode()
+
+
+def _order(row: Sequence[Any]) -> OrderEvent:
+    event_id, customer_id, occurred_at, lines, order_id, store_id, channel, kind = row
+    content = tuple(EventLine(*line) for line in orjson.loads(lines))
+    return OrderEvent(event_id, customer_id, occurred_at, content, order_id, store_id, channel, kind == "refund")
+
+
+def _signed(key: int) -> int:
+    """Unsigned 64 bits as the signed number both databases hold."""
+    return key - 2**64 if key >= 2**63 else key
+
+
+def _body(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
+    """What makes two events with one id the same event: all but sequence and time of receipt."""
+    return tuple(row[name] for name in _BODY)
+
+
+def _judge(rows: list[dict[str, Any]], known: dict[str, tuple[Any, ...]]) -> tuple[list[Outcome], list[dict[str, Any]]]:
+    """Outcome of each row given the bodies already kept, and the rows to insert; `known` grows with them."""
+    outcomes: list[Outcome] = []
+    fresh = []
+    for row in rows:
+        body = _body(row)
+        kept = known.setdefault(row["event_id"], body)
+        if kept is body:
+            outcomes.append("accepted")
+            fresh.append(row)
+        else:
+            outcomes.append("repeated" if kept == body else "conflicting")
+    return outcomes, fresh
+
+
+def _chunks(values: list[str]) -> Iterable[list[str]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

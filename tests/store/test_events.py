@@ -1,0 +1,204 @@
+"""The event store keeps each event once and gives a customer's orders back as they were reported."""
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data.history import order_key
+from recsys.data.tail import EventLine, OrderEvent
+from recsys.errors import SettingsError, StoreError, StoreUnavailable
+from recsys.store import KINDS, Database, Event, EventStore
+
+LATTE = EventLine("latte", 2.0, 700, 50)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EventStore:
+    return EventStore(Database.open(tmp_path / "events.db"))
+
+
+def purchase(event_id: str = "e1", customer_id: str = "anna", **changes) -> Event:
+    return replace(Event(event_id, customer_id, "purchase", 1_000, (LATTE,), "o1", "s1", "web", "d1"), **changes)
+
+
+def test_an_appended_purchase_comes_back_as_the_same_order(store):
+    """What was reported is what a history gets."""
+    store.append([purchase()])
+    assert store.orders_of("anna") == (OrderEvent("e1", "anna", 1_000, (LATTE,), "o1", "s1", "web"),)
+
+
+def test_outcomes_tell_new_repeated_and_conflicting_events_apart(store):
+    """A repeated id with the same body is a repetition, with another body a conflict."""
+    store.append([purchase()])
+    outcomes = store.append([purchase(), purchase(occurred_at=1_001), purchase("e2"), purchase("e2"), purchase("e3")])
+    assert outcomes == ["repeated", "conflicting", "accepted", "repeated", "accepted"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"customer_id": "ben"},
+        {"kind": "refund"},
+        {"occurred_at": 999},
+        {"lines": (replace(LATTE, discount=51),)},
+        {"lines": ()},
+        {"order_id": None},
+        {"store_id": "s2"},
+        {"channel": None},
+        {"decision_id": "d2"},
+    ],
+)
+def test_every_field_counts_when_two_events_share_an_id(store, changes):
+    """No difference is lost silently."""
+    store.append([purchase()])
+    assert store.append([purchase(**changes)]) == ["conflicting"]
+
+
+def test_a_conflicting_event_changes_nothing(store):
+    """The first report stands."""
+    store.append([purchase()])
+    store.append([purchase(lines=())])
+    assert store.orders_of("anna")[0].lines == (LATTE,)
+
+
+def test_only_purchases_and_refunds_are_orders(store):
+    """Views, carts and outcomes are kept but never enter a history."""
+    store.append([purchase(kind, kind=kind) for kind in sorted(KINDS)])
+    assert [(order.event_id, order.refund) for order in store.orders_of("anna")] == [
+        ("purchase", False),
+        ("refund", True),
+    ]
+
+
+def test_orders_come_in_the_sequence_they_were_received(store):
+    """The first of two reports of one order wins later on, so the sequence is part of the answer."""
+    store.append([purchase("z", occurred_at=5), purchase("a", occurred_at=9)])
+    store.append([purchase("m", occurred_at=1)])
+    assert [order.event_id for order in store.orders_of("anna")] == ["z", "a", "m"]
+
+
+def test_one_read_of_everybody_equals_the_reads_of_each(store):
+    """A night's batch sees what requests see."""
+    store.append([purchase(f"e{i}", f"c{i % 7}", occurred_at=i) for i in range(50)])
+    assert store.orders_by_customer() == {f"c{i}": store.orders_of(f"c{i}") for i in range(7)}
+
+
+def test_a_read_between_two_sequence_numbers_leaves_out_what_came_before_and_after(store):
+    """A batch that runs while events arrive stays with what it started from."""
+    store.append([purchase("e1")])
+    first = store.last_sequence()
+    store.append([purchase("e2")])
+    second = store.last_sequence()
+    store.append([purchase("e3")])
+    assert [order.event_id for order in store.orders_by_customer(first, second)["anna"]] == ["e2"]
+
+
+def test_last_sequence_of_a_customer_ignores_others(store):
+    """A decision names the last event of its own customer."""
+    store.append([purchase("e1"), purchase("e2", "ben")])
+    assert (store.last_sequence("anna"), store.last_sequence("ben"), store.last_sequence("nobody")) == (1, 2, 0)
+
+
+def test_a_deleted_customer_is_gone_and_others_stay(store):
+    """Erasure takes one customer only."""
+    store.append([purchase("e1"), purchase("e2"), purchase("e3", "ben")])
+    assert (store.delete_customer("anna"), store.orders_of("anna"), len(store.orders_of("ben"))) == (2, (), 1)
+
+
+def test_sequence_numbers_are_never_used_again(store):
+    """A watermark taken before a deletion still separates old from new."""
+    store.append([purchase("e1")])
+    store.delete_customer("anna")
+    store.append([purchase("e2")])
+    assert store.last_sequence() == 2
+
+
+def test_orders_after_an_instant_are_counted(store):
+    """Status says how much happened since the data ends."""
+    store.append([purchase("e1", occurred_at=10), purchase("e2", occurred_at=11), purchase("v", kind="view")])
+    assert (store.count(), store.count_orders(after=10)) == (3, 1)
+
+
+def test_the_order_key_is_kept_as_a_signed_number(store):
+    """An import finds the events it already has by their key."""
+    store.append([purchase()])
+    found = store._database.fetch("SELECT order_key FROM events", ())[0][0]
+    assert found % 2**64 == order_key("anna", "o1")
+
+
+def test_events_survive_closing_and_opening_again(tmp_path):
+    """An acknowledged event is on the disk."""
+    first = EventStore(Database.open(tmp_path / "events.db"))
+    first.append([purchase()])
+    first.close()
+    assert len(EventStore(Database.open(tmp_path / "events.db")).orders_of("anna")) == 1
+
+
+def test_threads_appending_at_once_lose_nothing(store):
+    """Every event of every thread is kept, under its own sequence number."""
+
+    def add(worker: int) -> None:
+        for i in range(20):
+            store.append([purchase(f"{worker}-{i}")])
+
+    threads = [Thread(target=add, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(store.orders_of("anna")), store.last_sequence()) == (80, 80)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(blacklist_categories=["Cs"])), st.floats(-1e6, 1e6), st.integers(-(2**53), 2**53)
+        )
+    )
+)
+def test_any_line_comes_back_bit_for_bit(tmp_path_factory, rows):
+    """Ids in any script, fractions and large amounts survive the database."""
+    store = EventStore(Database.open(tmp_path_factory.mktemp("store") / "events.db"))
+    lines = tuple(EventLine(product, quantity, amount) for product, quantity, amount in rows)
+    store.append([purchase(lines=lines)])
+    assert store.orders_of("anna")[0].lines == lines
+
+
+def test_a_database_of_another_version_is_refused(tmp_path):
+    """Tables of another program version are never written to."""
+    database = Database.open(tmp_path / "events.db")
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE barista_schema SET version = 99")
+    with pytest.raises(StoreError, match="found 99; expected 1"):
+        Database.open(tmp_path / "events.db")
+
+
+def test_a_database_that_can_not_be_opened_is_unavailable(tmp_path):
+    """A wrong path is told as such, not as a traceback of a driver."""
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        Database.open(tmp_path / "nowhere" / "events.db")
+
+
+def test_a_server_that_does_not_answer_is_unavailable():
+    """Postgres down is trouble of the moment, and the password stays out of the message."""
+    with pytest.raises(StoreUnavailable) as caught:
+        Database.open("postgresql://barista:secret@127.0.0.1:1/barista")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["mysql://localhost/x", "not an address"])
+def test_an_address_of_an_unknown_database_is_refused(address):
+    """Only SQLite and Postgres are known."""
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        Database.open(address)
+
+
+def test_a_failed_batch_keeps_nothing(store):
+    """All events of one call are kept, or none."""
+    with pytest.raises(OverflowError):
+        store.append([purchase("e1"), purchase("e2", occurred_at=2**80)])
+    assert store.count() == 0
