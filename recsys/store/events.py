@@ -111,6 +111,15 @@ class EventStore:
                 orders.setdefault(row.customer_id, []).append(_order(tuple(row)))
         return {customer: tuple(each) for customer, each in orders.items()}
 
+    def instants_of(self, event_ids: Sequence[str]) -> dict[str, int]:
+        """When those of the events that are already kept occurred [s], by event id."""
+        instants: dict[str, int] = {}
+        with self._database.reading() as connection:
+            for ids in _chunks(list(event_ids)):
+                query = select(EVENTS.c.event_id, EVENTS.c.occurred_at).where(EVENTS.c.event_id.in_(ids))
+                instants.update((row.event_id, row.occurred_at) for row in connection.execute(query))
+        return instants
+
     def last_sequence(self, customer_id: str | None = None) -> int:
         """Sequence number of the newest event of a customer, or of all; 0 without any."""
         if customer_id is not None:

@@ -1,0 +1,137 @@
+"""Requests → strict structs: unknown keys, wrong types and odd values are refused with the place they stand at."""
+
+import re
+from typing import Any, TypeVar, get_args
+
+import msgspec
+from starlette.requests import Request
+
+from serving.http.bodies import EventKind, Mode
+from serving.http.problems import FieldFault, Problem, describe
+
+LIMIT = 1 << 20
+"""Largest body that is read [bytes]."""
+
+_CHOICES = {"mode": get_args(Mode), "type": get_args(EventKind)}
+_PLACE = re.compile(r" - at (?:key in )?`\$(?P<path>[^`]*)`$")
+_FIELD = re.compile(r"field `(?P<name>[^`]*)`")
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+async def read_body(request: Request, kind: type[T]) -> T:
+    """The request's JSON body as a `kind`.
+
+    Raises:
+        Problem: no JSON (400, 415), larger than `LIMIT` (413) or not what `kind` says (422).
+    """
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise Problem(
+            "unsupported-media-type", "The body must be JSON.", media[:60] or "no content type", "application/json"
+        )
+    body = await _limited(request)
+    return decode(body, kind)
+
+
+async def _limited(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > LIMIT:
+        raise _too_large(int(declared))
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > LIMIT:
+            raise _too_large(size)
+    return b"".join(parts)
+
+
+def _too_large(size: int) -> Problem:
+    return Problem(
+        "too-large",
+        "The body is too large.",
+        f"{size} bytes or more",
+        f"at most {LIMIT} bytes",
+        "Send fewer events a request",
+        headers={"Connection": "close"},
+    )
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """`body` as a `kind`; raises `Problem` 400 or 422."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise invalid([fault_of(error, _loose(body))], "body") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(
+            "malformed-json", "The body is no JSON.", type(error).__name__, "one JSON object in UTF-8"
+        ) from error
+
+
+def read_query(request: Request, kind: type[T]) -> T:
+    """The request's query as a `kind`; raises `Problem` 422."""
+    pairs = request.query_params.multi_items()
+    query = dict(pairs)
+    if len(query) < len(pairs):
+        raise invalid([FieldFault("query", "A key is given twice.", expected="each key once")], "query")
+    try:
+        return msgspec.convert(query, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid([fault_of(error, query)], "query") from error
+
+
+def invalid(faults: list[FieldFault], where: str) -> Problem:
+    """The 422 of these faults."""
+    return Problem(
+        "invalid",
+        f"The {where} is not what this path takes: {faults[0].detail}",
+        faults[0].found,
+        faults[0].expected,
+        "/openapi.json describes every key, with an example",
+        tuple(faults),
+    )
+
+
+def fault_of(error: msgspec.ValidationError, value: Any) -> FieldFault:
+    """Place, fault and found value of a decoder's complaint; texts are described, never repeated."""
+    text = str(error)
+    place = _PLACE.search(text)
+    path = _parts(place["path"]) if place else []
+    said = _PLACE.sub("", text).partition(" matching regex")
+    said = said[0] + " without control characters" if said[1] else said[0]
+    if said.startswith("Invalid enum value"):
+        choices = ", ".join(_CHOICES.get(path[-1], ()))
+        return FieldFault(_pointer(path), "Not one of the values known here.", describe(_at(value, path)), choices)
+    expected = said.removeprefix("Expected ").partition(", got ")[0] if said.startswith("Expected ") else ""
+    field = _FIELD.search(said)
+    if field and "unknown" in said:
+        said = f"Unknown key {field['name'][:40]!r}"
+        return FieldFault(_pointer([*path, field["name"][:40]]), f"{said}.", expected="a known key")
+    if field:
+        return FieldFault(_pointer([*path, field["name"]]), f"Missing key {field['name']!r}.", "nothing", "the key")
+    return FieldFault(_pointer(path), f"{said}.", describe(_at(value, path)), expected)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.replace("[", ".").replace("]", "").split(".") if part]
+
+
+def _pointer(path: list[str]) -> str:
+    return "/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in path) if path else ""
+
+
+def _loose(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+    return value

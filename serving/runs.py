@@ -1,0 +1,58 @@
+"""The last published run of whole-base scores, and which answers agree with it."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from recsys.decisioning.answers import OfferContext, OfferRequest
+
+LAST = "last.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRun:
+    """What a published run was computed from.
+
+    as_of            instant all rows hold for [s]
+    tail_sequence    newest event that counted; 0 without any
+    model_versions   version of each model that took part, by name
+    n, mode          offers asked for each customer
+    """
+
+    run_id: str
+    snapshot_id: str
+    as_of: int
+    tail_sequence: int
+    model_versions: dict[str, str]
+    n: int
+    mode: str
+    customers: int
+
+    def holds(self, snapshot_id: str, model_versions: dict[str, str], as_of: int) -> bool:
+        """Whether answers from this state at `as_of` [s] are the run's rows, but for later events."""
+        return (self.snapshot_id, self.model_versions, self.as_of) == (snapshot_id, model_versions, as_of)
+
+    def offers_like(self, request: OfferRequest) -> bool:
+        """Whether the run's offers answer `request`: same mode, not more of them, nothing excluded or added."""
+        plain = not request.exclude and not request.basket and request.context == OfferContext()
+        return plain and request.mode == self.mode and request.n <= self.n
+
+
+def write_run(directory: Path, run: ScoreRun) -> None:
+    """Record `run` as the last published one in `directory` (the workspace's `scores`), whole or not at all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    work = directory / f".{LAST}.{os.getpid()}"
+    with work.open("w") as file:
+        json.dump(asdict(run), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    work.replace(directory / LAST)
+
+
+def read_run(directory: Path) -> ScoreRun | None:
+    """The last published run, None without one that can be read."""
+    try:
+        return ScoreRun(**json.loads((directory / LAST).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
