@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .PHONY: help demo test lint types imports bench constraints clean
 
 help:                      ## say what there is
-	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
+	@awk -F ':[^#]*## *' '/^[a-z%-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.demo        ## import the sample, train, score, serve on 127.0.0.1:8000
 	@$(BIN)/barista --workspace $(WORKSPACE) demo

@@ -1,0 +1,60 @@
+"""What several test packages share."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recsys.data.assemble import CatalogueRules, assemble
+from recsys.data.snapshot import Snapshot, SnapshotFacts
+from recsys.settings import Settings
+from recsys.workspace import Workspace
+
+DAY = 86_400
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a workspace of its own, whatever the environment of the machine says."""
+    import os
+
+    for name in [*os.environ]:
+        if name.startswith("BARISTA_") or name in {"DATABASE_URL", "MLFLOW_TRACKING_URI"}:
+            monkeypatch.delenv(name)
+    return Settings(workspace=tmp_path / "workspace")
+
+
+@pytest.fixture
+def tiny_snapshot() -> Snapshot:
+    """Three customers, six orders of four products in two groups; as_of is day 100."""
+    lines = pl.DataFrame(
+        [
+            ("anna", "latte", 10, "a1", 350),
+            ("anna", "latte", 40, "a2", 350),
+            ("anna", "muffin", 40, "a2", 280),
+            ("anna", "latte", 100, "a3", 360),
+            ("ben", "espresso", 20, "b1", 220),
+            ("ben", "espresso", 50, "b2", 220),
+            ("cleo", "scone", 30, "c1", 300),
+        ],
+        schema=["customer_id", "product_id", "day", "order_id", "amount"],
+        orient="row",
+    )
+    clean = lines.with_columns(
+        occurred_at=pl.col("day").cast(pl.Int64) * DAY, quantity=pl.lit(1.0), amount=pl.col("amount").cast(pl.Int64)
+    )
+    products = pl.DataFrame(
+        {
+            "product_id": ["latte", "espresso", "muffin", "scone"],
+            "group": ["coffee", "coffee", "bakery", "bakery"],
+        }
+    )
+    return assemble(clean, SnapshotFacts(as_of=0, currency="EUR"), products, CatalogueRules(levels=("group",)))
+
+
+@pytest.fixture
+def tiny_workspace(settings: Settings, tiny_snapshot: Snapshot) -> Workspace:
+    """A workspace whose current snapshot is `tiny_snapshot`, without population and models."""
+    workspace = Workspace.create(settings)
+    workspace.publish_snapshot(tiny_snapshot.save(workspace.snapshots).snapshot_id)
+    return workspace

@@ -1,0 +1,32 @@
+"""Small files that must be whole: replaced atomically, synced to the disk, missing rather than half written."""
+
+import os
+from pathlib import Path
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put `text` at `path`; a reader sees the old or the new content, a crash leaves one of them."""
+    work = path.with_name(f".{path.name}.{os.getpid()}")
+    with work.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    work.replace(path)
+    sync_directory(path.parent)
+
+
+def read_text(path: Path) -> str | None:
+    """Content without the last newline; None without such a file."""
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names created or renamed in `directory` survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
