@@ -1,34 +1,24 @@
-"""Clean tables → Snapshot: codes ids, groups lines into orders, sorts, derives items from the catalogue."""
+"""Clean rows → Snapshot: codes ids, sorts lines by customer and time, groups them into orders, derives the items."""
 
-import fnmatch
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.data import columns as c
-from recsys.data.catalogue import Catalogue
-from recsys.data.history import UNKNOWN_CODE, PurchaseHistory, order_key
-from recsys.data.ids import ABSENT, IdMap, Texts
+from recsys.data.cataloguing import CatalogueRules, build_catalogue
+from recsys.data.coding import LINE_COLUMNS, CodedLines, Coder, indices_in, recoded
+from recsys.data.history import UNKNOWN_CODE, PurchaseHistory
+from recsys.data.ids import IdMap
 from recsys.data.snapshot import Snapshot, SnapshotFacts
+from recsys.data.sorting import count_lines, count_orders, first_lines, place_lines, scatter, scatter_mapped, sort_lines
 from recsys.errors import ImportRefused
 
-ITEM_IS_PRODUCT = "product"
+__all__ = ["CatalogueRules", "assemble", "assemble_coded", "build_catalogue"]
 
-
-@dataclass(frozen=True, slots=True)
-class CatalogueRules:
-    """How items come from products.
-
-    levels          category columns of the products table, broadest first
-    item_level      'product' or one of `levels`
-    not_offerable   level name → glob patterns of values that are never offered ("product" matches product ids)
-    """
-
-    levels: tuple[str, ...] = ()
-    item_level: str = ITEM_IS_PRODUCT
-    not_offerable: dict[str, tuple[str, ...]] | None = None
+MOST_LINES = 2**32 - 1
 
 
 def assemble(
@@ -39,176 +29,136 @@ def assemble(
 ) -> Snapshot:
     """In-memory snapshot of clean tables.
 
-    `lines` has the transaction columns of the contract, already clean: `customer_id`, `product_id`, `order_id`, `store_id`,
-    `channel` str (the last three may be missing or null), `occurred_at` int64 [s UTC], `quantity` float, `amount` and
-    `discount` int64 [minor units]. Equal rows in any order give an equal snapshot.
+    `lines` has the transaction columns of the contract, already clean: `customer_id`, `product_id`, `order_id`,
+    `store_id`, `channel` str (the last three may be missing or null), `occurred_at` int64 [s UTC], `quantity` float,
+    `amount` and `discount` int64 [minor units]. Equal rows in any order give an equal snapshot.
 
     Raises:
         ImportRefused: no line at all, or more stores, channels or lines than the layout holds.
     """
-    if lines.is_empty():
-        raise ImportRefused("No line to build a snapshot from", expected="at least one purchase")
-    rules = rules or CatalogueRules()
-    customers = IdMap.of(lines[c.CUSTOMER].unique().to_list())
-    catalogue = build_catalogue(lines[c.PRODUCT].unique().to_list(), products, rules)
-    stores, store_code = _coded(lines, c.STORE)
-    channels, channel_code = _coded(lines, c.CHANNEL)
-    history = _history(lines, customers, catalogue.products, store_code, channel_code)
+    coder = Coder()
+    coder.add(lines)
+    return assemble_coded(coder, facts, products, rules)
+
+
+def assemble_coded(
+    coder: Coder,
+    facts: SnapshotFacts,
+    products: pl.DataFrame | None = None,
+    rules: CatalogueRules | None = None,
+    threads: int = 2,
+) -> Snapshot:
+    """In-memory snapshot of what `coder` collected; its chunks are used up, so that lines are never held twice.
+
+    Raises:
+        ImportRefused: no line at all, or more lines than the layout holds.
+    """
+    _refuse_sizes(coder.n_lines)
+    customers, customer_index = coder.customers.sorted_map()
+    sold, sold_index = coder.products.sorted_map()
+    catalogue = build_catalogue(list(sold), products, rules or CatalogueRules())
+    product_index = indices_in(catalogue.products, pl.Series(list(sold), dtype=pl.String))[sold_index]
+    stores, store_index = coder.stores.sorted_map()
+    channels, channel_index = coder.channels.sorted_map()
+    blocks = coder.hand_over()
+    for block in blocks:
+        block.store = recoded(block.store, store_index)
+        block.channel = recoded(block.channel, channel_index)
+    sorted_lines = _sorted_lines(blocks, customer_index, product_index, threads)
+    history = _grouped(sorted_lines)
+    stores, history = _used(stores, history, "order_store")
+    channels, history = _used(channels, history, "order_channel")
     facts = replace(facts, as_of=int(history.order_time.max()))
     return Snapshot("memory", facts, customers, stores, channels, catalogue, history)
 
 
-def _coded(lines: pl.DataFrame, column: str) -> tuple[IdMap, npt.NDArray[np.uint16]]:
-    if column not in lines.columns:
-        return IdMap.of([]), np.full(len(lines), UNKNOWN_CODE, np.uint16)
-    ids = IdMap.of(value for value in lines[column].unique().to_list() if value is not None)
-    if len(ids) >= UNKNOWN_CODE:
-        raise ImportRefused(
-            f"Too many different values of {column}", found=len(ids), expected=f"fewer than {UNKNOWN_CODE}"
-        )
-    codes = _codes(lines[column], ids)
-    return ids, np.where(codes == ABSENT, UNKNOWN_CODE, codes).astype(np.uint16)
+def _refuse_sizes(n_lines: int) -> None:
+    if n_lines == 0:
+        raise ImportRefused("No line to build a snapshot from", expected="at least one purchase")
+    if n_lines > MOST_LINES:
+        raise ImportRefused("Too many lines for one snapshot", found=n_lines, expected=f"at most {MOST_LINES}")
 
 
-def _codes(values: pl.Series, ids: IdMap) -> npt.NDArray[np.int32]:
-    """Index of each value in `ids`, `ABSENT` for null and unknown."""
-    mapping = pl.DataFrame(
-        {"id": list(ids), "code": np.arange(len(ids), dtype=np.int32)}, schema={"id": pl.String, "code": pl.Int32}
-    )
-    joined = pl.DataFrame({"id": values}).join(mapping, on="id", how="left", maintain_order="left")
-    return joined["code"].fill_null(ABSENT).to_numpy()
+@dataclass(frozen=True, slots=True, eq=False)
+class _SortedLines:
+    """Lines sorted by customer and content; customer *i* owns `starts[i]:starts[i + 1]`."""
+
+    starts: npt.NDArray[np.int64]
+    columns: dict[str, npt.NDArray[Any]]
 
 
-def _history(
-    lines: pl.DataFrame,
-    customers: IdMap,
-    products: IdMap,
-    store: npt.NDArray[np.uint16],
-    channel: npt.NDArray[np.uint16],
-) -> PurchaseHistory:
-    table = pl.DataFrame(
-        {
-            "customer": _codes(lines[c.CUSTOMER], customers),
-            "time": lines[c.TIME].cast(pl.Int64),
-            "key": _keys(lines),
-            "product": _codes(lines[c.PRODUCT], products),
-            "quantity": lines[c.QUANTITY].cast(pl.Float32),
-            "amount": lines[c.AMOUNT].cast(pl.Int64),
-            "discount": lines[c.DISCOUNT].cast(pl.Int32)
-            if c.DISCOUNT in lines.columns
-            else np.zeros(len(lines), np.int32),
-            "store": store,
-            "channel": channel,
-        }
-    ).sort("customer", "time", "key", "product", "quantity", "amount", "discount", "store", "channel")
-    first = table.select(
-        (pl.struct("customer", "time", "key") != pl.struct("customer", "time", "key").shift(1)).fill_null(value=True)
-    ).to_series()
-    starts = np.flatnonzero(first.to_numpy())
-    orders = table[starts]
-    counts = np.bincount(orders["customer"].to_numpy(), minlength=len(customers))
-    return PurchaseHistory(
-        order_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        order_time=orders["time"].to_numpy().copy(),
-        order_key=orders["key"].to_numpy().copy(),
-        order_store=orders["store"].to_numpy().copy(),
-        order_channel=orders["channel"].to_numpy().copy(),
-        line_start=np.append(starts, len(table)).astype(np.uint32),
-        line_product=table["product"].to_numpy().copy(),
-        line_quantity=table["quantity"].to_numpy().copy(),
-        line_amount=table["amount"].to_numpy().copy(),
-        line_discount=table["discount"].to_numpy().copy(),
-    )
-
-
-def _keys(lines: pl.DataFrame) -> pl.Series:
-    """Key of each line's order: of its order id, or of its instant where it has none."""
-    order = pl.col(c.ORDER) if c.ORDER in lines.columns else pl.lit(None, pl.String)
-    named = lines.select(
-        pl.col(c.CUSTOMER).alias("customer"),
-        pl.coalesce(order, pl.format("@{}", pl.col(c.TIME).cast(pl.Int64))).alias("order"),
-    )
-    unique = named.unique()
-    keys = [order_key(customer, text) for customer, text in unique.iter_rows()]
-    coded = unique.with_columns(pl.Series("key", keys, pl.UInt64))
-    return named.join(coded, on=["customer", "order"], how="left", maintain_order="left")["key"]
-
-
-def build_catalogue(sold: list[str], products: pl.DataFrame | None, rules: CatalogueRules) -> Catalogue:
-    """Catalogue of the products sold and those listed in the `products` table (contract columns plus category levels).
-
-    An item's family and group are those of most of its products (ties: the smaller name).
-    """
-    listed = _listed(sold, products, rules)
-    ids = IdMap.of(listed[c.PRODUCT].to_list())
-    listed = listed.sort(pl.col(c.PRODUCT).cast(pl.Binary))
-    item_column = c.PRODUCT if rules.item_level == ITEM_IS_PRODUCT else rules.item_level
-    items = IdMap.of(value for value in listed[item_column].to_list() if value is not None)
-    above = (
-        rules.levels if rules.item_level == ITEM_IS_PRODUCT else rules.levels[: rules.levels.index(rules.item_level)]
-    )
-    families, item_family = _parents(listed, item_column, items, above[-1] if above else None)
-    groups, item_group = _parents(listed, item_column, items, above[0] if above else None)
-    by_item = (
-        listed.filter(pl.col(item_column).is_not_null())
-        .group_by(item_column)
-        .agg(pl.col(c.OFFERABLE).any(), pl.col(c.PRICE).median(), pl.col(c.NAME).first())
-        .sort(pl.col(item_column).cast(pl.Binary))
-    )
-    is_product = rules.item_level == ITEM_IS_PRODUCT
-    return Catalogue(
-        products=ids,
-        items=items,
-        item_names=Texts.of(by_item[c.NAME].to_list() if is_product else list(items)),
-        product_item=_codes(listed[item_column], items).astype(np.int32),
-        item_family=item_family,
-        item_group=item_group,
-        offerable=by_item[c.OFFERABLE].to_numpy().astype(np.bool_),
-        price=by_item[c.PRICE].cast(pl.Float32).fill_null(float("nan")).to_numpy().copy(),
-        families=families,
-        groups=groups,
-        item_level=rules.item_level,
-        levels=rules.levels,
-    )
-
-
-def _listed(sold: list[str], products: pl.DataFrame | None, rules: CatalogueRules) -> pl.DataFrame:
-    """One row a product with name, price, levels and whether it may be offered."""
-    table = pl.DataFrame({c.PRODUCT: sold}, schema={c.PRODUCT: pl.String})
-    if products is not None:
-        table = table.join(products, on=c.PRODUCT, how="full", coalesce=True, maintain_order="left")
-    missing = {
-        c.NAME: pl.col(c.PRODUCT),
-        c.PRICE: pl.lit(None, pl.Float64),
-        c.OFFERABLE: pl.lit(value=True),
-        **{level: pl.lit(None, pl.String) for level in rules.levels},
+def _sorted_lines(
+    chunks: list[CodedLines], customer_index: npt.NDArray[np.int32], product_index: npt.NDArray[np.int32], threads: int
+) -> _SortedLines:
+    """Counting sort by customer, a column at a time so that little is held twice, then each customer's lines."""
+    counts = np.zeros(len(customer_index), np.int64)
+    for chunk in chunks:
+        count_lines(chunk.customer, customer_index, counts)
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    cursor = starts[:-1].copy()
+    for chunk in chunks:
+        place_lines(chunk.customer, customer_index, cursor)
+    columns = {
+        name: _scattered(chunks, name, product_index if name == "product" else None) for name in LINE_COLUMNS[1:]
     }
-    table = table.with_columns(value.alias(name) for name, value in missing.items() if name not in table.columns)
-    table = table.with_columns(
-        pl.col(c.NAME).fill_null(pl.col(c.PRODUCT)), pl.col(c.OFFERABLE).cast(pl.Boolean).fill_null(value=True)
-    )
-    for level, patterns in (rules.not_offerable or {}).items():
-        column = c.PRODUCT if level == ITEM_IS_PRODUCT else level
-        values = [v for v in table[column].unique().to_list() if v is not None]
-        banned = [v for v in values if any(fnmatch.fnmatchcase(v, pattern) for pattern in patterns)]
-        table = table.with_columns(pl.col(c.OFFERABLE) & ~pl.col(column).is_in(banned).fill_null(value=False))
-    return table
+    chunks.clear()
+    _sort(starts, columns, threads)
+    return _SortedLines(starts, columns)
 
 
-def _parents(
-    listed: pl.DataFrame, item_column: str, items: IdMap, level: str | None
-) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
-    """Names of `level` and, for each item, the one most of its products have; -1 without a level."""
-    if level is None:
-        return (), np.full(len(items), ABSENT, np.int32)
-    most = (
-        listed.filter(pl.col(item_column).is_not_null() & pl.col(level).is_not_null())
-        .group_by(item_column, level)
-        .agg(pl.len().alias("n"))
-        .sort("n", level, descending=[True, False])
-        .unique(item_column, keep="first", maintain_order=True)
+def _scattered(chunks: list[CodedLines], name: str, index: npt.NDArray[np.int32] | None) -> npt.NDArray[Any]:
+    """One column of all chunks at the places `customer` holds by now; the chunks' own is freed."""
+    total = sum(len(chunk) for chunk in chunks)
+    out = np.empty(total, getattr(chunks[0], name).dtype)
+    for chunk in chunks:
+        values = getattr(chunk, name)
+        if index is None:
+            scatter(chunk.customer, values, out)
+        else:
+            scatter_mapped(chunk.customer, values, index, out)
+        setattr(chunk, name, None)
+    return out
+
+
+def _sort(starts: npt.NDArray[np.int64], columns: dict[str, npt.NDArray[Any]], threads: int) -> None:
+    """Sort every customer's lines, customers shared out among `threads` by their number of lines."""
+    lines = tuple(columns.values())
+    shares = np.searchsorted(starts, np.linspace(0, starts[-1], threads + 1)[1:-1])
+    bounds = [0, *(int(each) for each in shares), len(starts) - 1]
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(lambda low, high: sort_lines(starts, low, high, lines), bounds[:-1], bounds[1:]):
+            pass
+
+
+def _grouped(lines: _SortedLines) -> PurchaseHistory:
+    """Runs of one (customer, time, key) become orders; an order's store and channel are those of its first line."""
+    columns = lines.columns
+    time, key = columns.pop("time"), columns.pop("key")
+    order_start = np.empty(len(lines.starts), np.int64)
+    n_orders = count_orders(lines.starts, time, key, order_start)
+    line_start = np.empty(n_orders + 1, np.uint32)
+    first_lines(lines.starts, time, key, line_start)
+    first = line_start[:-1]
+    return PurchaseHistory(
+        order_start=order_start,
+        order_time=time[first],
+        order_key=key[first],
+        order_store=columns["store"][first],
+        order_channel=columns["channel"][first],
+        line_start=line_start,
+        line_product=columns["product"],
+        line_quantity=columns["quantity"],
+        line_amount=columns["amount"],
+        line_discount=columns["discount"],
     )
-    names = sorted(most[level].unique().to_list())
-    position = {name: index for index, name in enumerate(names)}
-    parent = dict(zip(most[item_column].to_list(), most[level].to_list(), strict=True))
-    return tuple(names), np.array([position[parent[item]] if item in parent else ABSENT for item in items], np.int32)
+
+
+def _used(places: IdMap, history: PurchaseHistory, column: str) -> tuple[IdMap, PurchaseHistory]:
+    """Only the places some order has: those of an order's later lines are not kept."""
+    codes = getattr(history, column)
+    used = np.unique(codes[codes != UNKNOWN_CODE])
+    if len(used) == len(places):
+        return places, history
+    index = np.full(len(places), UNKNOWN_CODE, np.int32)
+    index[used] = np.arange(len(used))
+    return places.subset(used), replace(history, **{column: recoded(codes, index)})

@@ -1,6 +1,5 @@
 """PurchaseHistory: who bought what when, as flat typed arrays sorted by customer and time."""
 
-import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.arrays import load_array, save_array
+from recsys.data.keys import key_of_bytes
 
 UNKNOWN_CODE = 65_535
 """Store or channel code of an order whose store or channel is unknown."""
@@ -113,12 +113,12 @@ class PurchaseHistory:
 
 
 def order_key(customer_id: str, order: str) -> int:
-    """64-bit key of an order of a customer: BLAKE2b of both texts.
+    """64-bit key of an order of a customer, see `recsys.data.keys`.
 
     `order` is the order id; rows without one take `@<seconds>` of their instant, an event without one `!<event_id>`.
     """
-    text = f"{len(customer_id)}:{customer_id}{order}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    customer, name = customer_id.encode(), order.encode()
+    return int(key_of_bytes(np.frombuffer(customer, np.uint8), np.frombuffer(name, np.uint8)))
 
 
 @numba.njit(cache=True, nogil=True)
