@@ -1,18 +1,18 @@
 r"""Buy till you die for one customer: BG/NBD and Gamma-Gamma as kernels other kernels call.
 
-BG/NBD (Fader, Hardie, Lee 2005, "Counting Your Customers" the Easy Way, Marketing Science 24(2)): while a customer is
-alive, purchases are Poisson with rate λ ~ Gamma(r, α); after each purchase the customer leaves for good with probability
-p ~ Beta(a, b). A customer is summed up by x repeat purchase days, t_x from the first to the last of them, T from the
-first to as_of. All times in one unit [days inside the product].
+BG/NBD (Fader, Hardie, Lee 2005, "Counting Your Customers" the Easy Way, Marketing Science 24(2)): while a customer
+is alive, purchases are Poisson with rate λ ~ Gamma(r, α); after each purchase the customer leaves for good with
+probability p ~ Beta(a, b). A customer is summed up by x repeat purchase days, t_x from the first to the last of them,
+T from the first to as_of. All times in one unit [days inside the product].
 
 The paper's conditional expectation (equation 10) divides by a - 1 and subtracts a ₂F₁ that overflows for active
 customers. Given that the customer is alive, λ ~ Gamma(r + x, α + T) and p ~ Beta(a, b + x), so with τ = t / (α + T)
 
     E[Y(t) | alive] = E_p[(1 - (1 + pτ)^-(r+x)) / p] = Σ_n P(N = n) Σ_{k<n} (b + x)_k / (a + b + x)_k,
 
-N ~ negative binomial with shape r + x and mean (r + x)τ: the purchases an immortal customer would make, the k-th counted
-with the probability that the k before did not end it. Every term is positive, so there is nothing to cancel, at a = 1
-either; where the sum is long the integral over p is taken instead.
+N ~ negative binomial with shape r + x and mean (r + x)τ: the purchases an immortal customer would make, the k-th
+counted with the probability that the k before did not end it. Every term is positive, so there is nothing to cancel, at
+a = 1 either; where the sum is long the integral over p is taken instead.
 """
 
 import math
@@ -117,31 +117,27 @@ def bgnbd_alive(r: float, alpha: float, a: float, b: float, x: float, t_x: float
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def bgnbd_expected(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float
-) -> float:
+def bgnbd_expected(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float) -> float:
     """Expected purchase days in (T, T + t] given x, t_x, T; equation 10 of the paper, computed as the module says."""
     if t <= 0.0:
         return 0.0
     survivors = _expected_alive(r + x, t / (alpha + T), a, b + x)
-    return bgnbd_alive(r, alpha, a, b, x, t_x, T) * survivors
+    return float(bgnbd_alive(r, alpha, a, b, x, t_x, T) * survivors)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def bgnbd_unconditional(r: float, alpha: float, a: float, b: float, t: float) -> float:
     """Expected repeat purchase days of a customer in the time t after the first purchase; equation 9 of the paper."""
-    return bgnbd_expected(r, alpha, a, b, 0.0, 0.0, 0.0, t)
+    return float(bgnbd_expected(r, alpha, a, b, 0.0, 0.0, 0.0, t))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def bgnbd_active(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float
-) -> float:
+def bgnbd_active(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float) -> float:
     """P(at least one purchase day in (T, T + t]); dropout follows a purchase, so being alive at T is what it takes."""
     if t <= 0.0:
         return 0.0
-    waits = math.exp(-(r + x) * math.log1p(t / (alpha + T)))
-    return bgnbd_alive(r, alpha, a, b, x, t_x, T) * (1.0 - waits)
+    buys = -math.expm1(-(r + x) * math.log1p(t / (alpha + T)))
+    return float(bgnbd_alive(r, alpha, a, b, x, t_x, T) * buys)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -159,8 +155,8 @@ def _expected_alive(shape: float, tau: float, a: float, b: float) -> float:
     mean = shape * tau
     terms = mean + 9.0 * math.sqrt(mean * (1.0 + tau)) + 40.0 * (1.0 + tau)
     if terms <= LONGEST_SUM and shape * math.log1p(tau) < LARGEST_EXPONENT:
-        return _expected_by_sum(shape, tau, a, b)
-    return _expected_by_integral(shape, tau, a, b)
+        return float(_expected_by_sum(shape, tau, a, b))
+    return float(_expected_by_integral(shape, tau, a, b))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -184,28 +180,43 @@ def _expected_by_sum(shape: float, tau: float, a: float, b: float) -> float:
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _expected_by_integral(shape: float, tau: float, a: float, b: float) -> float:
     """The same expectation by 16-point Gauss-Legendre panels over y = log(p / (1 - p)), both tails in closed form."""
+    start, stop = _bounds(shape, tau, a, b)
     log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-    start = math.log(1e-7) - math.log1p(max(shape * tau, max(a, b)))
-    stop = -math.log(1e-7) + math.log1p(max(a, b))
-    spread = math.sqrt(1.0 / a + 1.0 / b)
-    panels = int(math.ceil((stop - start) / min(1.5, 1.5 * spread)))
+    panels = math.ceil((stop - start) / (1.5 * min(1.0, math.sqrt(1.0 / a + 1.0 / b))))
     half = 0.5 * (stop - start) / panels
     total = 0.0
     for panel in range(panels):
-        centre = start + (2 * panel + 1) * half
         for node in range(len(_NODES)):
-            y = centre + half * _NODES[node]
+            y = start + (2 * panel + 1 + _NODES[node]) * half
             p = 1.0 / (1.0 + math.exp(-y))
-            weight = math.exp(-a * math.log1p(math.exp(-y)) - b * _softplus(y) - log_beta)
-            total += half * _WEIGHTS[node] * weight * _purchases_given(shape, tau, p)
-    left = math.exp(a * start - log_beta) / a * _purchases_given(shape, tau, math.exp(start))
-    right = math.exp(-b * stop - log_beta) / b * _purchases_given(shape, tau, 1.0)
-    return total + left + right
+            total += half * _WEIGHTS[node] * _logit_density(y, a, b, log_beta) * _purchases_given(shape, tau, p)
+    left = _logit_density(start, a, b, log_beta) / a * _purchases_given(shape, tau, math.exp(start))
+    right = _logit_density(stop, a, b, log_beta) / b * _purchases_given(shape, tau, 1.0)
+    return float(total + left + right)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _bounds(shape: float, tau: float, a: float, b: float) -> tuple[float, float]:
+    """Where the panels begin and end: beyond, the integrand is a power of p or 1 - p, or nothing."""
+    mode, spread = math.log(a / b), 12.0 * math.sqrt(1.0 / a + 1.0 / b)
+    start = math.log(1e-10) - math.log1p(tau * (shape + 1.0) + a + b)
+    stop = math.log1p(a) - math.log(1e-10)
+    if a > 4.0:
+        start = max(start, mode - spread - 60.0 / (a - 1.0))
+    if b > 4.0:
+        stop = min(stop, mode + spread + 60.0 / b)
+    return start, max(stop, start + 1e-3)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _logit_density(y: float, a: float, b: float, log_beta: float) -> float:
+    """Density of y = log(p / (1 - p)) where p ~ Beta(a, b)."""
+    return math.exp(-a * _softplus(-y) - b * _softplus(y) - log_beta)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _purchases_given(shape: float, tau: float, p: float) -> float:
-    """(1 - (1 + pτ)^-shape) / p: expected purchases of a customer alive now who leaves with probability p after each."""
+    """(1 - (1 + pτ)^-shape) / p: purchases expected of a customer alive who leaves with probability p after each."""
     return -math.expm1(-shape * math.log1p(p * tau)) / p
 
 

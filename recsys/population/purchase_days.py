@@ -10,8 +10,14 @@ from recsys.data.history import HistoryArrays
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def local_day(zone: ZoneTable, at: int) -> int:
     """Days from 1970-01-01 to the calendar day of instant `at` [s UTC] in the zone of the table."""
-    entry = np.searchsorted(zone.starts, at, side="right") - 1
-    return (at + zone.offsets[max(entry, 0)]) // DAY
+    return int(local_time(zone, at) // DAY)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def local_time(zone: ZoneTable, at: int) -> int:
+    """Seconds from 1970-01-01 00:00 on the wall clock of the zone to instant `at` [s UTC]."""
+    entry = int(np.searchsorted(zone.starts, at, side="right")) - 1
+    return int(at + zone.offsets[max(entry, 0)])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
