@@ -24,8 +24,8 @@ def days_since_visit(cafe: Cafe, day: int) -> Ints:
     known = cafe.transactions.filter(pl.col(c.TIME) < end).group_by(c.CUSTOMER).agg(pl.col(c.TIME).max())
     last = cafe.truth.select(c.CUSTOMER).join(known, on=c.CUSTOMER, how="left", maintain_order="left")[c.TIME]
     # An hour of slack: a clock change may shorten or lengthen a day.
-    days: Ints = np.array((last - begin + 3_600) // 86_400).fill_null(day + 1), np.int64)
-    return day - days
+    last_day = np.array(((last - begin + 3_600) // 86_400).fill_null(day + 1), np.int64)
+    return day - last_day
 
 
 def churned(cafe: Cafe, day: int) -> npt.NDArray[np.bool_]:
