@@ -1,0 +1,29 @@
+"""Log lines of every process: structured, on standard error, without personal data.
+
+Log what happened, counts, versions and durations; never a customer id, an event or a row.
+"""
+
+import sys
+from typing import Any
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure_logs(level: str, *, json: bool | None = None) -> None:
+    """Set up structlog for this process: JSON lines, or text for people when standard error is a terminal."""
+    import structlog
+
+    as_json = not sys.stderr.isatty() if json is None else json
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

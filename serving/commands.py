@@ -1,0 +1,19 @@
+"""Commands that serving adds to `barista`.
+
+Each lives in its own module (`serving/<name>_command.py`) with a function `declare(app: typer.Typer)`; its module
+level imports only what is light (typer, errors), the rest inside the function that runs. `context.obj` is the `Settings`.
+"""
+
+import typer
+
+COMMANDS: tuple[str, ...] = ("score_command", "serve_command")
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the commands of serving to `app`."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    for name in COMMANDS:
+        if find_spec(f"serving.{name}") is not None:
+            import_module(f"serving.{name}").declare(app)
