@@ -30,7 +30,8 @@ def days_since_visit(cafe: Cafe, day: int) -> Ints:
 
 def churned(cafe: Cafe, day: int) -> npt.NDArray[np.bool_]:
     """Whether each customer's hidden end lies before `day`, (n,)."""
-    return cafe.life.stop <= day
+    gone: npt.NDArray[np.bool_] = cafe.life.stop <= day
+    return gone
 
 
 def expected_orders(cafe: Cafe, day: int, horizon: int) -> Floats:
