@@ -30,13 +30,13 @@ def days_since_visit(cafe: Cafe, day: int) -> Ints:
 
 def churned(cafe: Cafe, day: int) -> npt.NDArray[np.bool_]:
     """Whether each customer's hidden end lies before `day`, (n,)."""
-    gone: npt.NDArray[np.bool_] = cafe.life.stop <= day
-    return gone
+    return cafe.life.stop <= day
 
 
 def expected_orders(cafe: Cafe, day: int, horizon: int) -> Floats:
     """Expected number of visits in `[day, day + horizon)` [days], (n,); NaN where the customer has not come yet."""
-    return _visits(cafe, day, horizon).sum(axis=0)
+    total: Floats = _visits(cafe, day, horizon).sum(axis=0)
+    return total
 
 
 def expected_spend(cafe: Cafe, day: int, horizon: int) -> Floats:
