@@ -5,6 +5,7 @@ Order, strongest first: arguments of a command, environment variables, `barista.
 
 from datetime import datetime
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -90,3 +91,5 @@ def load_settings(**arguments: Any) -> Settings:
             found=first.get("input"),
             cure="Correct the environment variable, the argument or barista.toml in the workspace",
         ) from error
+    except (TOMLDecodeError, OSError) as error:
+        raise SettingsError("barista.toml of the workspace can't be read", found=str(error)) from error

@@ -123,6 +123,12 @@ def test_orders_after_an_instant_are_counted(store):
     assert (store.count(), store.count_orders(after=10)) == (3, 1)
 
 
+def test_the_instants_of_kept_events_are_found_by_id(store):
+    """A report repeated without an instant takes the one it was kept with."""
+    store.append([purchase("e1", occurred_at=10), purchase("e2", occurred_at=11)])
+    assert store.instants_of(["e2", "e9", "e1"]) == {"e1": 10, "e2": 11}
+
+
 def test_the_order_key_is_kept_as_a_signed_number(store):
     """An import finds the events it already has by their key."""
     store.append([purchase()])
