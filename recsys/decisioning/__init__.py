@@ -1,1 +1,29 @@
-"""One customer's state → candidates → ranking → scores → reasons."""
+"""One customer's state → candidates → ranking → scores → reasons; the same for a request, a night's batch, a replay."""
+
+from recsys.decisioning.answers import (
+    ChurnScore,
+    Offer,
+    OfferContext,
+    OfferRequest,
+    OffersAnswer,
+    Reason,
+    ScoresAnswer,
+    ValueScore,
+)
+from recsys.decisioning.recommend import recommend
+from recsys.decisioning.scores import score
+from recsys.decisioning.serving import Serving
+
+__all__ = [
+    "ChurnScore",
+    "Offer",
+    "OfferContext",
+    "OfferRequest",
+    "OffersAnswer",
+    "Reason",
+    "ScoresAnswer",
+    "Serving",
+    "ValueScore",
+    "recommend",
+    "score",
+]

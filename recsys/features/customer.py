@@ -1,4 +1,4 @@
-"""Customer features: one kernel over a customer's visible orders; the same for one request, a million rows, a training table."""
+"""Customer features: one kernel over a customer's visible orders, for one request, a whole base, a training table."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.clock import ZoneTable
+from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays, PurchaseHistory, visible_orders
-from recsys.features.orders import DAY, is_purchase, local_offset, order_spend
-from recsys.population.btyd import bgnbd_alive, bgnbd_expected, gamma_gamma_mean
+from recsys.population.btyd import bgnbd_alive, bgnbd_expected, gamma_gamma_mean, summary
 from recsys.population.facts import Base
+from recsys.population.purchase_days import is_purchase, local_day, local_time, order_amount
 
 RHYTHM = (
     "orders",
@@ -69,9 +69,9 @@ HABITS = (
     "weekend_share",
     "evening_share",
 )
-"""favourites: items of three or more orders; lost_favourites: their share missing for more than twice their own mean gap;
-new_item_share: share of the last five orders' items that were new to the customer then; store_share: share of the orders
-made in the store of the last one; evening_share: orders at 17:00 or later, business time."""
+"""favourites: items of three or more orders; lost_favourites: their share missing for more than twice their own mean
+gap; new_item_share: share of the last five orders' items that were new to the customer then; store_share: share of the
+orders made in the store of the last one; evening_share: orders at 17:00 or later, business time."""
 
 EXPECTED = ("alive", "expected_orders", "expected_spend")
 """P(alive), orders and spend [minor units] over the horizon by BG/NBD and Gamma-Gamma, see recsys.population.btyd."""
@@ -112,17 +112,15 @@ def customer_row(
     """
     out[:] = np.nan
     start = 0
-    rhythm = out[start : start + _RHYTHM]
-    _rhythm(h, low, high, as_of, zone, base, rhythm)
+    _rhythm(h, low, high, as_of, zone, base, out[start : start + _RHYTHM])
     start += _RHYTHM
     _windowed(h, low, high, as_of, horizon, out[start : start + _WINDOWED])
     start += _WINDOWED
-    money = out[start : start + _MONEY]
-    mean_repeat_spend = _money(h, low, high, as_of, zone, money)
+    _money(h, low, high, as_of, out[start : start + _MONEY])
     start += _MONEY
     _habits(h, low, high, as_of, product_item, zone, scratch, out[start : start + _HABITS])
     start += _HABITS
-    _expected(h, low, high, as_of, zone, base, horizon, rhythm[1], mean_repeat_spend, out[start:])
+    _expected(h, low, high, as_of, zone, base, horizon, out[start:])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -134,7 +132,7 @@ def _rhythm(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, 
         if not is_purchase(h, order):
             continue
         at = h.order_time[order]
-        day = (at + local_offset(at, zone)) // DAY
+        day = local_day(zone, at)
         if n_orders == 0:
             first, n_days = at, 1
         elif day != day_before:
@@ -168,7 +166,7 @@ def _windowed(h: HistoryArrays, low: int, high: int, as_of: int, horizon: float,
         elapsed = (as_of - h.order_time[order]) / DAY
         if elapsed >= max(_WINDOW_DAYS[n - 1], 2 * horizon):
             break
-        spend, bought = order_spend(h, order), 1 if is_purchase(h, order) else 0
+        spend, bought = order_amount(h, order), 1 if is_purchase(h, order) else 0
         for w in range(n):
             if elapsed < _WINDOW_DAYS[w]:
                 counts[w] += bought
@@ -182,40 +180,31 @@ def _windowed(h: HistoryArrays, low: int, high: int, as_of: int, horizon: float,
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _money(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, out: Any) -> float:
-    """Writes MONEY; returns the mean spend of the purchase days after the first, 0 if there is none."""
-    n, n_lines, total, first_day_total = 0, 0, np.int64(0), np.int64(0)
+def _money(h: Any, low: int, high: int, as_of: int, out: Any) -> None:
+    n, n_lines, total, first = 0, 0, np.int64(0), np.int64(0)
     recent_n, recent_lines, recent_total = 0, 0, np.int64(0)
-    last_spend, squares, first_time, first_day, days, previous_day = np.int64(0), 0.0, np.int64(0), np.int64(0), 0, np.int64(0)
+    last_spend, squares = np.int64(0), 0.0
     recent_from = _recent_from(h, low, high)
     for order in range(low, high):
-        spend = order_spend(h, order)
+        spend = order_amount(h, order)
         total += spend
-        at = h.order_time[order]
-        day = (at + local_offset(at, zone)) // DAY
-        if n > 0 and day == first_day:
-            first_day_total += spend
         if not is_purchase(h, order):
             continue
         lines = np.int64(h.line_start[order + 1]) - np.int64(h.line_start[order])
-        if n == 0:
-            first_time, first_day, first_day_total = at, day, total
-        if n == 0 or day != previous_day:
-            days += 1
-        n, n_lines, previous_day = n + 1, n_lines + lines, day
+        first = h.order_time[order] if n == 0 else first
+        n, n_lines = n + 1, n_lines + lines
         last_spend, squares = spend, squares + np.float64(spend) * np.float64(spend)
         if order >= recent_from:
             recent_n, recent_lines, recent_total = recent_n + 1, recent_lines + lines, recent_total + spend
     out[0] = total
     if n == 0:
-        return 0.0
+        return
     mean = total / n
     out[1], out[2], out[3] = mean, last_spend, recent_total / recent_n
     out[4] = np.sqrt(max(0.0, squares / n - mean * mean)) if n > 1 else np.nan
-    out[5] = total / max(1.0, (as_of - first_time) / DAY)
+    out[5] = total / max(1.0, (as_of - first) / DAY)
     out[6], out[7] = n_lines / n, recent_lines / recent_n
-    out[8] = out[7] / out[6]
-    return (total - first_day_total) / (days - 1) if days > 1 else 0.0
+    out[8] = (recent_lines / recent_n) / (n_lines / n)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -232,7 +221,7 @@ def _recent_from(h: HistoryArrays, low: int, high: int) -> int:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _habits(
-    h: HistoryArrays, low: int, high: int, as_of: int, product_item: Any, zone: ZoneTable, scratch: Any, out: Any
+    h: Any, low: int, high: int, as_of: int, product_item: Any, zone: ZoneTable, scratch: Any, out: Any
 ) -> None:
     count, first, last, seen = scratch[0], scratch[1], scratch[2], scratch[3]
     touched = np.empty(min(len(count), np.int64(h.line_start[high]) - np.int64(h.line_start[low])), np.int64)
@@ -264,7 +253,7 @@ def _habits(
             count[item] += 1
             last[item] = at
         if bought:
-            local = at + local_offset(at, zone)
+            local = local_time(zone, at)
             orders += 1
             weekend += (local // DAY + 3) % 7 >= 5  # 1970-01-01 was a Thursday
             evening += local % DAY >= 17 * 3600
@@ -303,25 +292,15 @@ def _stores(h: HistoryArrays, low: int, high: int) -> Any:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _expected(
-    h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, horizon: float, days: float, mean: float, out: Any
+    h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, horizon: float, out: Any
 ) -> None:
-    r, alpha, a, b, p, q, v = base.btyd
-    if not days > 0:
-        out[0] = 1.0
-        out[1] = bgnbd_expected(r, alpha, a, b, 0.0, 0.0, 0.0, horizon)
-        out[2] = out[1] * gamma_gamma_mean(p, q, v, 0.0, 0.0)
-        return
-    first, last = np.int64(-1), np.int64(-1)
-    for order in range(low, high):
-        if is_purchase(h, order):
-            at = h.order_time[order]
-            day = (at + local_offset(at, zone)) // DAY
-            first, last = (day if first < 0 else first), day
-    today = (as_of + local_offset(as_of, zone)) // DAY
-    x, t_x, age = np.float64(days) - 1.0, np.float64(last - first), np.float64(today - first)
-    out[0] = bgnbd_alive(r, alpha, a, b, x, t_x, age)
-    out[1] = bgnbd_expected(r, alpha, a, b, x, t_x, age, horizon)
-    out[2] = out[1] * gamma_gamma_mean(p, q, v, x if mean > 0 else 0.0, max(mean, 0.0))
+    r, alpha, a, b = base.btyd[0], base.btyd[1], base.btyd[2], base.btyd[3]
+    p, q, v = base.btyd[4], base.btyd[5], base.btyd[6]
+    own = summary(h, low, high, as_of, zone)
+    out[0] = bgnbd_alive(r, alpha, a, b, own.x, own.t_x, own.T)
+    out[1] = bgnbd_expected(r, alpha, a, b, own.x, own.t_x, own.T, horizon)
+    x = own.x if own.mean_spend > 0 else 0
+    out[2] = np.float64(out[1]) * gamma_gamma_mean(p, q, v, x, own.mean_spend)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -370,7 +349,16 @@ def customer_table(
             rows = out[part[0] : part[-1] + 1]
             arrays = history.arrays()
             _rows(
-                arrays, history.order_start, chosen[part], as_of, product_item, zone, base, float(horizon_days), n_items, rows
+                arrays,
+                history.order_start,
+                chosen[part],
+                as_of,
+                product_item,
+                zone,
+                base,
+                float(horizon_days),
+                n_items,
+                rows,
             )
 
     parts = np.array_split(np.arange(len(chosen)), max(1, threads * 4))

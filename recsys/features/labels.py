@@ -7,9 +7,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.history import HistoryArrays, visible_orders
+from recsys.data.clock import DAY
+from recsys.data.history import visible_orders
 from recsys.data.snapshot import Snapshot
-from recsys.features.orders import DAY, is_purchase, order_spend
+from recsys.population.purchase_days import is_purchase, order_amount
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +36,19 @@ def outcomes(snapshot: Snapshot, customers: npt.NDArray[np.integer], as_of: int,
     until = as_of + int(horizon_days * DAY)
     history, catalogue = snapshot.history, snapshot.catalogue
     orders, spend, next_days, start, items = _outcomes(
-        history.arrays(), history.order_start, customers.astype(np.int64), as_of, until, catalogue.product_item, catalogue.n_items
+        history.arrays(),
+        history.order_start,
+        customers.astype(np.int64),
+        as_of,
+        until,
+        catalogue.product_item,
+        catalogue.n_items,
     )
     return Outcomes(orders, spend, next_days, start, items)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _outcomes(h: HistoryArrays, order_start: Any, customers: Any, as_of: int, until: int, product_item: Any, n_items: int) -> Any:
+def _outcomes(h: Any, order_start: Any, customers: Any, as_of: int, until: int, product_item: Any, n_items: int) -> Any:
     n = len(customers)
     orders, spend, next_days = np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, np.nan)
     start = np.zeros(n + 1, np.int64)
@@ -56,7 +63,7 @@ def _outcomes(h: HistoryArrays, order_start: Any, customers: Any, as_of: int, un
         for order in range(visible_orders(h.order_time, low, high, as_of), high):
             if h.order_time[order] > until:
                 break
-            spend[k] += order_spend(h, order)
+            spend[k] += order_amount(h, order)
             if not is_purchase(h, order):
                 continue
             if orders[k] == 0:

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from recsys.population.facts import Factors, PopulationSpec
 
 
-def fit_factors(pairs: npt.NDArray[np.int64], n_customers: int, n_items: int, spec: PopulationSpec, threads: int) -> Factors:
+def fit_factors(
+    pairs: npt.NDArray[np.int64], n_customers: int, n_items: int, spec: PopulationSpec, threads: int
+) -> Factors:
     """Item factors of implicit-feedback ALS (Hu, Koren, Volinsky 2008, eq. 4-5) on log(1 + orders).
 
     `pairs` (n, 3): customer, item, orders. Every row solve is independent, so threads do not change the result.
@@ -60,30 +62,32 @@ def fold_in(factors: Factors, items: Any, weights: Any, n: int) -> Any:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _solve(a: Any, b: Any) -> None:
-    """Solve a x = b by Cholesky on the lower triangle of `a`; x replaces b. Row updates, in one fixed order."""
+    """Solve a x = b by Cholesky on the lower triangle of `a`; x replaces b. Row updates, always in the same order."""
     f = len(b)
+    column = np.empty(f)  # contiguous copy, so that the row update is one vector operation
     for j in range(f):
         pivot = np.sqrt(max(a[j, j], 1e-12))
         a[j, j] = pivot
         for i in range(j + 1, f):
             a[i, j] /= pivot
+            column[i] = a[i, j]
         for i in range(j + 1, f):
-            factor = a[i, j]
+            factor = column[i]
             for k in range(j + 1, i + 1):
-                a[i, k] -= factor * a[k, j]
+                a[i, k] -= factor * column[k]
     for i in range(f):
         for k in range(i):
             b[i] -= a[i, k] * b[k]
         b[i] /= a[i, i]
     for i in range(f - 1, -1, -1):
-        for k in range(i + 1, f):
-            b[i] -= a[k, i] * b[k]
         b[i] /= a[i, i]
+        for k in range(i):
+            b[k] -= a[i, k] * b[i]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def all_scores(factors: Factors, customer: Any, out: Any) -> None:
-    """Scores of all items for customer factors (f,) into `out` float32 (n_items,); one sweep a factor, so order is fixed."""
+    """Scores of all items for customer factors (f,) into `out` float32 (n_items,); one sweep a factor, in order."""
     f, n_items = factors.transposed.shape
     out[:] = np.float32(0.0)
     for i in range(f):

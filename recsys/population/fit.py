@@ -5,8 +5,8 @@ import numpy.typing as npt
 
 from recsys.data.snapshot import Snapshot
 from recsys.population.base import fit_base
-from recsys.population.facts import Factors, Neighbours, Population, PopulationArrays, PopulationSpec, Transitions
 from recsys.population.factors import fit_factors
+from recsys.population.facts import Factors, Neighbours, Population, PopulationArrays, PopulationSpec, Transitions
 from recsys.population.items import bought_matrix, fit_assortment, fit_items, fit_popular
 from recsys.population.neighbours import fit_neighbours
 from recsys.population.transitions import fit_transitions

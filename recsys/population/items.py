@@ -43,10 +43,10 @@ def fit_items(history: PurchaseHistory, catalogue: Catalogue, as_of: int) -> Ite
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _count(h: HistoryArrays, order_start: Any, product_item: Any, n_items: int, as_of: int) -> Any:
-    """Counts (7, n_items + 1) int64 with the active customers in the last column; sums (3, n_items); first and last sale.
+    """Counts (7, n_items + 1) int64, active customers in the last column; sums (3, n_items); first and last sale.
 
-    Rows of counts: orders, buyers, buyers of the last 7 days, of the last 28, of the 28 before, first-time buyers of the
-    last 28, buyers with two or more orders. Rows of sums: spend, days between orders of one customer, number of those.
+    Rows of counts: orders, buyers, buyers of the last 7 days, of the last 28, of the 28 before, first-time buyers of
+    the last 28, buyers with two or more orders. Rows of sums: spend, days between orders of one customer, their number.
     """
     counts = np.zeros((7, n_items + 1), np.int64)
     sums = np.zeros((3, n_items))

@@ -62,7 +62,7 @@ def _top_rows(indptr: Any, indices: Any, data: Any, item: Any, value: Any, skip_
 
 
 @numba.njit(cache=True, nogil=True)
-def _before(x: float, column: int, other_x: float, other_column: int) -> bool:
+def _before(x: float, column: int, other_x: float, other_column: int) -> Any:
     return np.float32(x) > other_x or (np.float32(x) == other_x and column < other_column)
 
 

@@ -1,0 +1,126 @@
+"""One request → offers, best first."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.ids import ABSENT
+from recsys.data.tail import CustomerRows, OrderEvent, rows_at
+from recsys.decisioning.answers import Offer, OfferRequest, OffersAnswer, Reason
+from recsys.decisioning.candidates import MIXED, NEW, REPEAT, SOURCES
+from recsys.decisioning.gather import LIMIT, gather
+from recsys.decisioning.offer_reasons import offer_reasons
+from recsys.decisioning.serving import Desk, Serving
+from recsys.errors import RequestRefused
+from recsys.models.offers import OffersModel
+
+MODES = {"repeat": REPEAT, "new": NEW, "mixed": MIXED}
+
+
+def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+    """Offers for one customer at `as_of` [s], with the tail `events` and the basket folded in.
+
+    Pure: the same serving, request, events and `as_of` give the same bits, alone or in a batch.
+
+    Raises:
+        RequestRefused: no offers model, an unknown mode, or `n` outside 1 … 200.
+    """
+    model = _checked(serving, request)
+    customer = serving.snapshot.customers.index(request.customer_id)
+    rows = rows_at(serving.snapshot, customer, as_of, events, request.basket)
+    desk = serving.desk()
+    n = _gather(serving, rows, request, desk)
+    raw = model.raw(desk.X[:n])
+    best = np.lexsort((desk.chosen[:n], -raw))[: request.n]
+    probability = model.probability(raw[best], desk.known[:n][best] == 0)
+    items = desk.chosen[best]
+    reasons = offer_reasons(serving, rows, items) if request.reasons else [()] * len(items)
+    offers = tuple(
+        _offer(serving, desk, int(at), float(raw[at]), float(p), why)
+        for at, p, why in zip(best, probability, reasons, strict=True)
+    )
+    return OffersAnswer(
+        customer_id=request.customer_id,
+        as_of=as_of,
+        snapshot_id=serving.snapshot.snapshot_id,
+        model_version=model.version,
+        horizon_days=model.horizon_days,
+        evidence="history" if rows.high > rows.low else "low",
+        candidates=n,
+        offers=offers,
+    )
+
+
+def _checked(serving: Serving, request: OfferRequest) -> OffersModel:
+    if serving.offers is None:
+        raise RequestRefused(
+            "There is no offers model in this workspace",
+            expected="products in the imported data and a trained model",
+            cure="Import transactions with products, then run `barista train`",
+        )
+    if request.mode not in MODES:
+        raise RequestRefused("Unknown mode", found=request.mode, expected="new, repeat or mixed")
+    if not 1 <= request.n <= LIMIT:
+        raise RequestRefused("Wrong number of offers", found=request.n, expected=f"1 … {LIMIT}")
+    return serving.offers
+
+
+def _gather(serving: Serving, rows: CustomerRows, request: OfferRequest, desk: Desk) -> int:
+    """Candidates of the request into the desk; returns how many."""
+    return int(
+        gather(
+            rows.arrays,
+            rows.low,
+            rows.high,
+            rows.as_of,
+            serving.cat,
+            serving.population.arrays,
+            allowed_items(serving, request),
+            desk.items,
+            MODES[request.mode],
+            desk.chosen,
+            desk.marks,
+            desk.known,
+            desk.X,
+        )
+    )
+
+
+def allowed_items(serving: Serving, request: OfferRequest) -> npt.NDArray[np.uint8]:
+    """What may be offered, uint8 (n_items,): offerable, not excluded, not in the basket, in the context."""
+    context, catalogue = request.context, serving.snapshot.catalogue
+    if not (request.exclude or request.basket or context.store_id or context.groups):
+        return serving.allowed
+    allowed = serving.allowed.copy()
+    basket = (catalogue.item_of_product(line.product_id) for line in request.basket if line.quantity > 0)
+    for item in (*(catalogue.items.index(each) for each in request.exclude), *basket):
+        if item != ABSENT:
+            allowed[item] = 0
+    if context.groups:
+        wanted = [index for index, name in enumerate(catalogue.groups) if name in context.groups]
+        allowed &= np.isin(catalogue.item_group, wanted).astype(np.uint8)
+    store = serving.snapshot.stores.index(context.store_id) if context.store_id else ABSENT
+    if store != ABSENT:
+        stock = serving.population.assortment
+        sold = np.zeros_like(allowed)
+        sold[stock.item[stock.start[store] : stock.start[store + 1]]] = 1
+        allowed &= sold
+    return allowed
+
+
+def _offer(serving: Serving, desk: Desk, at: int, raw: float, probability: float, reasons: tuple[Reason, ...]) -> Offer:
+    catalogue, item = serving.snapshot.catalogue, int(desk.chosen[at])
+    group = int(catalogue.item_group[item])
+    spend = serving.snapshot.money(float(serving.population.arrays.items.spend[item]))
+    return Offer(
+        item_id=catalogue.items[item],
+        name=catalogue.name(item),
+        group=catalogue.groups[group] if group != ABSENT else None,
+        raw=raw,
+        probability=probability,
+        expected_value=probability * spend,
+        novelty="repeat" if desk.known[at] else "new",
+        sources=tuple(name for bit, name in enumerate(SOURCES) if desk.marks[at] >> bit & 1),
+        reasons=reasons,
+    )

@@ -1,0 +1,30 @@
+"""Fits the facts of the base as a whole: buy-till-you-die parameters, rhythm, means."""
+
+import numpy as np
+
+from recsys.data.snapshot import Snapshot
+from recsys.population.btyd import summaries
+from recsys.population.btyd_fit import fit_bgnbd
+from recsys.population.facts import Base
+from recsys.population.gamma_gamma import fit_gamma_gamma
+from recsys.population.rhythm import fit_rhythm
+
+
+def fit_base(snapshot: Snapshot) -> Base:
+    """Facts of the base from every row of `snapshot` at its `as_of`."""
+    history, zone = snapshot.history, snapshot.zone()
+    arrays = history.arrays()
+    seen = summaries(arrays, history.order_start, snapshot.as_of, zone)
+    bought = seen.n > 0
+    x, t_x, age = seen.x[bought], seen.t_x[bought], seen.T[bought]
+    counts = fit_bgnbd(x, t_x, age)
+    money = fit_gamma_gamma(x, seen.mean_spend[bought])
+    rhythm = fit_rhythm(arrays, history.order_start, snapshot.as_of, zone)
+    means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, _spend_per_order(snapshot)])
+    btyd = np.array([counts.r, counts.alpha, counts.a, counts.b, money.p, money.q, money.v])
+    return Base(btyd, rhythm.table, means)
+
+
+def _spend_per_order(snapshot: Snapshot) -> float:
+    history = snapshot.history
+    return float(history.line_amount.sum()) / max(1, history.n_orders)
