@@ -6,7 +6,7 @@ from recsys.data.snapshot import Snapshot
 from recsys.population.btyd import summaries
 from recsys.population.btyd_fit import fit_bgnbd
 from recsys.population.facts import Base
-from recsys.population.gamma_gamma import fit_gamma_gamma
+from recsys.population.gamma_gamma import fit_gamma_gamma_or_mean
 from recsys.population.rhythm import fit_rhythm
 
 
@@ -18,7 +18,7 @@ def fit_base(snapshot: Snapshot) -> Base:
     bought = seen.n > 0
     x, t_x, age = seen.x[bought], seen.t_x[bought], seen.T[bought]
     counts = fit_bgnbd(x, t_x, age)
-    money = fit_gamma_gamma(x, seen.mean_spend[bought])
+    money = fit_gamma_gamma_or_mean(x, seen.mean_spend[bought], _spend_per_order(snapshot))
     rhythm = fit_rhythm(arrays, history.order_start, snapshot.as_of, zone)
     means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, _spend_per_order(snapshot)])
     btyd = np.array([counts.r, counts.alpha, counts.a, counts.b, money.p, money.q, money.v])

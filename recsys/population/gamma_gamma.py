@@ -75,6 +75,14 @@ def fit_gamma_gamma(x: npt.ArrayLike, mean_spend: npt.ArrayLike) -> GammaGamma:
     return GammaGamma(p, q, v * unit, float(value), converged, _correlation(counts, means), len(counts), prior)
 
 
+def fit_gamma_gamma_or_mean(x: npt.ArrayLike, mean_spend: npt.ArrayLike, otherwise: float) -> GammaGamma:
+    """`fit_gamma_gamma`, or where nobody has bought twice a flat one whose mean is `otherwise` (at least 1)."""
+    try:
+        return fit_gamma_gamma(x, mean_spend)
+    except NotEnoughData:
+        return GammaGamma(1.0, 2.0, max(otherwise, 1.0), 0.0, False, 0.0, 0, True)
+
+
 def _correlation(x: Floats, mean_spend: Floats) -> float:
     if len(x) < 2 or x.std() == 0 or mean_spend.std() == 0:
         return 0.0

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from recsys.errors import NotEnoughData
-from recsys.population.gamma_gamma import _loss, fit_gamma_gamma
+from recsys.population.gamma_gamma import _loss, fit_gamma_gamma, fit_gamma_gamma_or_mean
 
 TRUTH = (6.25, 3.74, 15.44)
 
@@ -57,3 +57,8 @@ def test_nobody_is_refused() -> None:
     """A base of one-time buyers is an error that says what is missing."""
     with pytest.raises(NotEnoughData, match="repeat purchase"):
         fit_gamma_gamma([0, 0], [0.0, 0.0])
+
+
+def test_one_time_buyers_are_worth_the_mean() -> None:
+    """Where nobody came back the base's mean is the one given."""
+    assert fit_gamma_gamma_or_mean([0, 0], [0.0, 0.0], 350.0).mean == 350.0
