@@ -1,0 +1,89 @@
+"""The value model: what a customer is expected to spend and how often to order within the horizon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from recsys.models.bundle import Bundle, BundleContent, Part
+from recsys.models.intervals import IntervalBins
+from recsys.models.links import apply_link
+from recsys.models.reading import expect_name, named, part_of
+from recsys.models.rows import Floats, Rows
+from recsys.models.spec import FeatureSpec
+
+
+class Expected(NamedTuple):
+    """Predictions (n,): spend, low and high [minor units], orders [count]; all ≥ 0."""
+
+    spend: Floats
+    orders: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ValueModel:
+    """Scores customers; rows are customer features.
+
+    spend, orders  scorers with link and scale; a prediction below 0 counts as 0
+    intervals      where the spend will fall with probability `intervals.level`
+    version        the registry's version and the digest, as the loader names them
+    """
+
+    feature_spec: FeatureSpec
+    spend: Part
+    orders: Part
+    intervals: IntervalBins
+    facts: Mapping[str, Any]
+    version: str
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, version: str) -> Self:
+        """Raises: BundleError if the bundle is no value bundle or lacks something."""
+        expect_name(bundle, "value")
+        content = bundle.content
+        intervals = named(content.intervals, "spend", "interval table")
+        return cls(content.spec, part_of(bundle, "spend"), part_of(bundle, "orders"), intervals, content.facts, version)
+
+    @property
+    def horizon_days(self) -> int:
+        """The predictions are about this many days after `as_of` [days]."""
+        return self.feature_spec.horizon_days
+
+    def expected(self, X: Rows) -> Expected:
+        """Spend with its interval, and orders, within the horizon for rows (n, f)."""
+        spend = predicted(self.spend, X)
+        low, high = self.intervals.apply(spend)
+        return Expected(spend, predicted(self.orders, X), np.maximum(low, 0.0), np.maximum(high, 0.0))
+
+    def contributions(self, X: Rows) -> Floats:
+        """What each feature added to the raw spend score, (n, f + 1), the last column the bias."""
+        return self.spend.scorer.contributions(X)
+
+
+def predicted(part: Part, X: Rows) -> Floats:
+    """Scale · link(raw) (n,) of rows (n, f), at least 0; training fits `IntervalBins` on the same numbers."""
+    values: Floats = np.maximum(apply_link(part.scorer.raw(X), part.link, part.scale), 0.0)
+    return values
+
+
+def value_content(
+    spec: FeatureSpec,
+    *,
+    spend: Part,
+    orders: Part,
+    intervals: IntervalBins,
+    facts: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+) -> BundleContent:
+    """What a value bundle consists of; spend in minor units."""
+    return BundleContent(
+        name="value",
+        spec=spec,
+        parts={"spend": spend, "orders": orders},
+        intervals={"spend": intervals},
+        facts=facts or {},
+        metrics=metrics or {},
+    )
