@@ -1,0 +1,103 @@
+"""Gradient-boosted trees by LightGBM, the same text for the same rows, seed and threads."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Parameters = Mapping[str, float | int | str | bool]
+
+_ALWAYS: dict[str, Any] = {
+    "verbosity": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "feature_pre_filter": False,
+    "max_bin": 255,
+    "first_metric_only": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSettings:
+    """How trees are grown; part of what a bundle says it was trained with.
+
+    trees    how many; with `patience` the most, and the best number on the rows held out is taken
+    patience rounds without improvement after which growing stops
+    """
+
+    objective: str
+    metric: str
+    trees: int
+    patience: int | None = None
+    parameters: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Features (n, n_features) float32, targets (n,), weights (n,) or None, rows per query (n_queries,) for rankers."""
+
+    X: npt.NDArray[np.float32]
+    y: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64] | None = None
+    group: npt.NDArray[np.int64] | None = None
+
+
+def leafy(settings: TreeSettings, rows: int) -> TreeSettings:
+    """`settings` with the least rows of a leaf fitted to the number of rows: one in a hundred, 5 to 100."""
+    least = min(100, max(5, rows // 100))
+    return replace(settings, parameters={**settings.parameters, "min_data_in_leaf": least})
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """LightGBM's text of the model and its number of trees."""
+
+    text: str
+    trees: int
+
+
+def grow(
+    rows: Rows, names: tuple[str, ...], settings: TreeSettings, *, seed: int, threads: int, held_out: Rows | None = None
+) -> Grown:
+    """Trees fitted to `rows`; with `held_out` and `settings.patience` their number is the best on the held-out rows."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import lightgbm as lgb
+
+    parameters = _ALWAYS | {
+        "objective": settings.objective,
+        "metric": settings.metric,
+        "seed": seed,
+        "num_threads": threads,
+    }
+    parameters |= dict(settings.parameters)
+    train = _dataset(lgb, rows, names, parameters)
+    stopping = settings.patience is not None and held_out is not None
+    callbacks = [lgb.early_stopping(settings.patience, verbose=False)] if stopping else []
+    judged = [_dataset(lgb, held_out, names, parameters, train)] if stopping and held_out is not None else []
+    booster = lgb.train(parameters, train, settings.trees, valid_sets=judged, callbacks=callbacks)
+    trees = max(1, booster.best_iteration) if stopping else settings.trees
+    return Grown(_plain(booster.model_to_string(num_iteration=trees)), trees)
+
+
+def _dataset(lgb: Any, rows: Rows, names: tuple[str, ...], parameters: Mapping[str, Any], reference: Any = None) -> Any:
+    return lgb.Dataset(
+        rows.X,
+        label=rows.y,
+        weight=rows.weight,
+        group=rows.group,
+        feature_name=list(names),
+        reference=reference,
+        params=dict(parameters),
+        free_raw_data=False,
+    )
+
+
+def _plain(text: str) -> str:
+    """The model without the parameters block: it names threads and paths of the machine, and nothing reads it."""
+    head, found, rest = text.partition("\nparameters:\n")
+    if not found:
+        return text
+    return head + "\n" + rest.partition("end of parameters\n")[2].lstrip("\n")
