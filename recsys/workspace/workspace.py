@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from recsys.data.clock import DAY, resolve_as_of
 from recsys.data.files import read_text, replace_text
@@ -16,6 +16,9 @@ from recsys.errors import SnapshotError, WorkspaceError
 from recsys.settings import Settings
 from recsys.store import Database, EventStore
 from recsys.workspace.lock import exclusive
+
+if TYPE_CHECKING:
+    from recsys.decisioning import Serving
 
 KEEP_DAYS = 35
 """A snapshot stays this long after another took its place, so that past decisions can be replayed [days]."""
@@ -169,3 +172,20 @@ class Workspace:
         version = read_text(self.bundles / name / "champion")
         path = self.bundles / name / version if version else None
         return path if path is not None and path.is_dir() else None
+
+    def load_serving(self, snapshot: Snapshot | None = None) -> "Serving":
+        """Open what answers: the current snapshot (or the one given) and the cached champions.
+
+        A model without a champion is None; the files of the others are verified to the last byte.
+
+        Raises:
+            SnapshotError: nothing was imported, or without population facts.
+            BundleError: a cached bundle is damaged.
+        """
+        from recsys.workspace.opening import MODELS, open_serving
+
+        opened = snapshot or self.current_snapshot()
+        directory = opened.directory or self.snapshots / opened.snapshot_id
+        key = self.settings.bundle_key
+        bundles = {name: self.champion(name) for name in MODELS}
+        return open_serving(opened, directory / "population", bundles, key.get_secret_value().encode() if key else None)
