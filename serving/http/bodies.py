@@ -5,7 +5,7 @@ Money at this edge is in the workspace's currency (4.50), instants are ISO 8601 
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 TEXT = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 """No control characters: they are never part of an id and databases refuse some."""
@@ -96,7 +96,7 @@ class ReasonBody(Struct, frozen=True):
 
 
 class OfferBody(Struct, frozen=True):
-    """One offer; `probability` of buying it within the horizon, `expected_value` [currency], `raw` score it is ranked by."""
+    """One offer: P(bought within the horizon), expected value [currency], the raw score it is ranked by."""
 
     rank: int
     item_id: str
@@ -113,7 +113,8 @@ class OfferBody(Struct, frozen=True):
 class OffersBody(Struct, frozen=True):
     """Offers, best first, and what they were computed from.
 
-    `evidence` is `low` for a customer without purchases; `batch_run` is the published whole-base run this answer agrees with.
+    `evidence` is `low` for a customer without purchases; `batch_run` is the published whole-base run the answer
+    agrees with.
     """
 
     customer_id: str
@@ -288,4 +289,4 @@ class HealthBody(Struct, frozen=True):
 
     status: Literal["ok", "degraded", "not ready"]
     reasons: tuple[str, ...]
-    snapshot_id: str | None | UnsetType = UNSET
+    snapshot_id: str | None = None

@@ -27,7 +27,7 @@ def first_at_or_after(ids: IdMap, prefix: str) -> int:
 def find_customers(snapshot: Snapshot, search: str, limit: int) -> FoundCustomers:
     """At most `limit` customers whose id begins with `search`."""
     ids = snapshot.customers
-    found = []
+    found: list[FoundCustomer] = []
     for index in range(first_at_or_after(ids, search), len(ids)):
         if len(found) == limit or not ids[index].startswith(search):
             break
@@ -83,7 +83,7 @@ class ItemFinder:
     def find(self, search: str, limit: int) -> FoundItems:
         """At most `limit` items with `search` in id or name, in any case; best sellers first."""
         wanted = search.casefold()
-        found = []
+        found: list[FoundItem] = []
         for item in self._by_sales:
             if len(found) == limit:
                 break

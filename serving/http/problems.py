@@ -80,7 +80,7 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass
-class Problem(Exception):  # noqa: N818  the RFC's word
+class Problem(Exception):
     """Ends a request with an error answer of `kind` (a key of `STATUS`)."""
 
     kind: str

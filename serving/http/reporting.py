@@ -136,7 +136,7 @@ def keep(
 
 
 def _as_first_told(store: EventStore, events: list[Event], reports: Iterable[EventReport]) -> list[Event]:
-    """Events whose instant the service chose keep the one chosen when they were first told, so a retry is a repetition."""
+    """Events whose instant the service chose keep the one chosen at first, so that a retry is a repetition."""
     known = store.instants_of([event.event_id for event in events])
     told = []
     for event, report in zip(events, reports, strict=True):

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 from starlette.requests import Request
 
-from serving.http.bodies import EventKind, Mode
+from serving.http.bodies import EventKind, Identifier, Mode
 from serving.http.problems import FieldFault, Problem, describe
 
 LIMIT = 1 << 20
@@ -98,8 +98,8 @@ def fault_of(error: msgspec.ValidationError, value: Any) -> FieldFault:
     text = str(error)
     place = _PLACE.search(text)
     path = _parts(place["path"]) if place else []
-    said = _PLACE.sub("", text).partition(" matching regex")
-    said = said[0] + " without control characters" if said[1] else said[0]
+    said, regex, _ = _PLACE.sub("", text).partition(" matching regex")
+    said += " without control characters" if regex else ""
     if said.startswith("Invalid enum value"):
         choices = ", ".join(_CHOICES.get(path[-1], ()))
         return FieldFault(_pointer(path), "Not one of the values known here.", describe(_at(value, path)), choices)
@@ -135,3 +135,14 @@ def _at(value: Any, path: list[str]) -> Any:
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
     return value
+
+
+def path_text(request: Request, name: str) -> str:
+    """A part of the path that is an id; raises `Problem` 422 for one no id can be."""
+    text: str = request.path_params[name]
+    try:
+        return msgspec.convert(text, Identifier)
+    except msgspec.ValidationError as error:
+        expected = "1 to 200 characters without control characters"
+        fault = FieldFault(f"path {name}", "Not an id.", describe(text), expected)
+        raise invalid([fault], "path") from error

@@ -1,0 +1,106 @@
+"""What both the service and the nightly batch answer from: one opened snapshot with its models."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from recsys.data.files import read_text
+from recsys.data.snapshot import Snapshot
+from recsys.data.tail import OrderEvent
+from recsys.decisioning import OfferRequest, OffersAnswer, ScoresAnswer, Serving, recommend, score
+from recsys.workspace import Workspace, load_serving
+
+MODELS = ("offers", "churn", "value")
+"""Names of the models, in the sequence they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is told of a published model; `metrics` are those of its back-test."""
+
+    name: str
+    version: str
+    kind: str
+    digest: str
+    horizon_days: int | None
+    metrics: Mapping[str, float]
+
+
+class Answers(Protocol):
+    """Pure answers of one state: same inputs, same bits, on any thread."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The opened snapshot."""
+
+    def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+        """Offers for one customer at `as_of` [s]."""
+
+    def score(self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool) -> ScoresAnswer:
+        """Churn and value of one customer at `as_of` [s]."""
+
+    def models(self) -> tuple[ModelFacts, ...]:
+        """The published models, those that are missing left out."""
+
+
+def versions_of(answers: Answers) -> dict[str, str]:
+    """Version of each published model by name."""
+    return {facts.name: facts.version for facts in answers.models()}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The workspace's current snapshot with its champions."""
+
+    serving: Serving
+    published: tuple[ModelFacts, ...]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The opened snapshot."""
+        return self.serving.snapshot
+
+    def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+        """Offers for one customer at `as_of` [s]."""
+        return recommend(self.serving, request, events, as_of)
+
+    def score(self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool) -> ScoresAnswer:
+        """Churn and value of one customer at `as_of` [s]."""
+        return score(self.serving, customer_id, events, as_of, reasons=reasons)
+
+    def models(self) -> tuple[ModelFacts, ...]:
+        """The published models."""
+        return self.published
+
+
+def open_answers(workspace: Workspace) -> Opened:
+    """Open what the workspace points at.
+
+    Raises:
+        SnapshotError: nothing was imported, or it is broken.
+        BundleError: a champion is damaged.
+    """
+    serving = load_serving(workspace)
+    models = {"offers": serving.offers, "churn": serving.churn, "value": serving.value}
+    published = tuple(
+        _facts(workspace, name, model.version, model.horizon_days) for name, model in models.items() if model
+    )
+    return Opened(serving, published)
+
+
+def _facts(workspace: Workspace, name: str, version: str, horizon_days: int) -> ModelFacts:
+    folder = workspace.champion(name)
+    manifest = json.loads(read_text(folder / "manifest.json") or "{}") if folder else {}
+    kind, digest = manifest.get("kind", ""), manifest.get("digest", "")
+    return ModelFacts(name, version, kind, digest, horizon_days, dict(_numbers(manifest.get("metrics", {}))))
+
+
+def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Metrics under dotted names, numbers only."""
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) and math.isfinite(value):
+            yield f"{prefix}{name}", float(value)

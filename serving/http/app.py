@@ -1,0 +1,96 @@
+"""The application: FastAPI with the operations, the console page and the problems around them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from anyio.to_thread import run_sync
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from recsys.errors import BaristaError
+from serving.http import console
+from serving.http.access import Access
+from serving.http.envelope import Envelope
+from serving.http.metrics import Metrics
+from serving.http.openapi import document
+from serving.http.operations import Handler, Operation, operations
+from serving.http.problems import Problem, internal, of_error, of_http, respond
+from serving.http.service import Service
+from serving.http.state import State
+
+
+def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
+    """The service over `state`; while it runs it looks for changes every `refresh_seconds`."""
+    metrics = metrics or Metrics()
+    settings = state.workspace.settings
+    known = operations(Service(state), metrics)
+    access = Access(settings.api_key)
+    described = document(known)
+    app = FastAPI(
+        title="Barista", openapi_url=None, docs_url=None, redoc_url=None, lifespan=partial(_lifespan, state, metrics)
+    )
+    app.openapi = lambda: described  # type: ignore[method-assign]
+    pages = console.routes(described, needs_key=settings.api_key is not None)
+    routes = [*(_route(operation, access) for operation in known), *pages]
+    app.router.routes.extend(routes)
+    app.router.redirect_slashes = False
+    for kind, handler in ((Problem, _problem), (BaristaError, _error), (HTTPException, _http)):
+        app.add_exception_handler(kind, handler)
+    templates = {route.endpoint: route.path.replace(":path}", "}") for route in routes}
+    app.add_middleware(Envelope, metrics=metrics, routes=templates)
+    return app
+
+
+def _route(operation: Operation, access: Access) -> Route:
+    endpoint = operation.handler if operation.public else _guarded(operation.handler, access)
+    return Route(operation.path, endpoint, methods=[operation.method], name=operation.name)
+
+
+def _guarded(handler: Handler, access: Access) -> Handler:
+    async def guarded(request: Request) -> Response:
+        access.check(request)
+        return await handler(request)
+
+    return guarded
+
+
+@asynccontextmanager
+async def _lifespan(state: State, metrics: Metrics, _app: FastAPI) -> AsyncIterator[None]:
+    watching = asyncio.create_task(watch(state, metrics))
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+async def watch(state: State, metrics: Metrics) -> None:
+    """Look for a new snapshot, champion or run every `refresh_seconds`, off the event loop."""
+    before = dict.fromkeys(state.swaps, 0)
+    while True:
+        await run_sync(state.refresh)
+        for result, count in state.swaps.items():
+            metrics.swaps.labels(result).inc(count - before[result])
+        before = dict(state.swaps)
+        metrics.degraded.set(state.health()[0] != "ok")
+        await asyncio.sleep(state.workspace.settings.refresh_seconds)
+
+
+def _problem(request: Request, problem: Any) -> Response:
+    return respond(problem, request.state.request_id)
+
+
+def _error(request: Request, error: Any) -> Response:
+    return respond(of_error(error), request.state.request_id)
+
+
+def _http(request: Request, error: Any) -> Response:
+    known = error.status_code in set(HTTPStatus)
+    problem = of_http(error.status_code, request, dict(error.headers or {})) if known else internal()
+    return respond(problem, request.state.request_id)

@@ -1,0 +1,98 @@
+"""Around every request: its id, security headers, metrics, one log line, a problem for what nobody foresaw."""
+
+import re
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.http.metrics import Metrics
+from serving.http.problems import internal, respond
+
+LOG = structlog.get_logger("barista.http")
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Envelope:
+    """ASGI middleware; `routes` maps an endpoint to the path template that metrics and log lines name."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Mapping[Any, str]) -> None:
+        self._app, self._metrics, self._routes = app, metrics, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, seen = time.perf_counter(), {"status": 0}
+        request_id = scope["state"]["request_id"] = _request_id(scope)
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                _add_headers(message, request_id)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except Exception as error:  # nothing of it may leave: the log line names where it happened
+            LOG.error("failed", request_id=request_id, error=type(error).__name__, place=_place(error))
+            if seen["status"]:
+                raise
+            await respond(internal(), request_id)(scope, receive, send_on)
+        finally:
+            self._tell(scope, seen["status"], time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = self._routes.get(scope.get("endpoint"), "other")
+        method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD"} else "other"
+        self._metrics.request(route, method, status, seconds)
+        LOG.info(
+            "request",
+            route=route,
+            method=method,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            request_id=scope["state"]["request_id"],
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's X-Request-Id when it is a plain one, else a new one."""
+    scope.setdefault("state", {})
+    for name, value in scope["headers"]:
+        text: str = value.decode("latin-1")
+        if name == b"x-request-id" and _GIVEN_ID.fullmatch(text):
+            return text
+    return uuid.uuid4().hex
+
+
+def _add_headers(message: Message, request_id: str) -> None:
+    headers = MutableHeaders(scope=message)
+    headers["X-Request-Id"] = request_id
+    for name, value in SECURITY_HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", "no-store")
+
+
+def _place(error: BaseException) -> list[str]:
+    """Files and lines the error came through, without the values in them."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames]

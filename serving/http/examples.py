@@ -1,0 +1,173 @@
+"""Examples of the OpenAPI document; a test compares their shape with real answers."""
+
+from typing import Any
+
+_LATTE = "You buy LATTE every 3 days; 31% of those customers went on to buy CARAMEL LATTE, 3.1 times the usual."
+
+_OFFERS: dict[str, Any] = {
+    "customer_id": "C1042",
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "snapshot_id": "5f0c9a1be27d",
+    "model_version": "1",
+    "batch_run": None,
+    "evidence": "history",
+    "horizon_days": 28,
+    "candidates": 200,
+    "currency": "USD",
+    "offers": [
+        {
+            "rank": 1,
+            "item_id": "CARAMEL LATTE",
+            "name": "CARAMEL LATTE",
+            "group": "DRINKS",
+            "probability": 0.34,
+            "expected_value": 1.53,
+            "novelty": "new",
+            "sources": ["bought together", "taste"],
+            "raw": 1.82,
+            "reasons": [
+                {
+                    "code": "bought_together",
+                    "text": _LATTE,
+                    "evidence": {"item": "LATTE", "share": 0.31, "lift": 3.1},
+                }
+            ],
+        }
+    ],
+}
+
+_SCORES: dict[str, Any] = {
+    "customer_id": "C1042",
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "snapshot_id": "5f0c9a1be27d",
+    "batch_run": None,
+    "evidence": "history",
+    "currency": "USD",
+    "churn": {
+        "probability": 0.08,
+        "horizon_days": 28,
+        "model_version": "1",
+        "reasons": [
+            {
+                "code": "days_since_last",
+                "text": "Last purchase 4 days ago: lowers the risk",
+                "evidence": {"value": 4.0, "contribution": -0.9},
+            }
+        ],
+    },
+    "value": {
+        "expected_spend": 86.4,
+        "spend_low": 21.0,
+        "spend_high": 160.5,
+        "expected_orders": 9.7,
+        "p_alive": 0.97,
+        "next_purchase_at": "2018-01-03T11:20:00-05:00",
+        "next_purchase_low": "2018-01-01T08:10:00-05:00",
+        "next_purchase_high": "2018-01-09T19:45:00-05:00",
+        "horizon_days": 84,
+        "year_spend": 351.2,
+        "year_is_extrapolated": True,
+        "model_version": "1",
+    },
+}
+
+_CUSTOMER: dict[str, Any] = {
+    "customer_id": "C1042",
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "snapshot_id": "5f0c9a1be27d",
+    "currency": "USD",
+    "orders": 112,
+    "spend": 604.8,
+    "events_since_snapshot": 0,
+    "first_purchase_at": "2017-01-04T08:02:00-05:00",
+    "last_purchase_at": "2017-12-27T08:11:00-05:00",
+    "weeks": [{"week": "2017-12-25", "orders": 1, "spend": 4.5}],
+    "last_orders": [
+        {
+            "occurred_at": "2017-12-27T08:11:00-05:00",
+            "amount": 4.5,
+            "store_id": "north",
+            "channel": None,
+            "lines": [{"product_id": "P7", "item_id": "LATTE", "name": "LATTE", "quantity": 1.0, "amount": 4.5}],
+        }
+    ],
+    "attributes": {"city": "Boston"},
+}
+
+_PURCHASE: dict[str, Any] = {
+    "event_id": "till-3-20171231-0042",
+    "type": "purchase",
+    "customer_id": "C1042",
+    "order_id": "R-88123",
+    "lines": [{"product_id": "P7", "quantity": 1, "amount": 4.5}],
+}
+
+_OUTCOMES: dict[str, Any] = {
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "accepted": 1,
+    "repeated": 0,
+    "conflict": 0,
+    "outcomes": [
+        {
+            "event_id": "till-3-20171231-0042",
+            "outcome": "accepted",
+            "occurred_at": "2017-12-31T23:59:51-05:00",
+        }
+    ],
+}
+
+_MODELS: dict[str, Any] = {
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "snapshot_id": "5f0c9a1be27d",
+    "batch_run": None,
+    "models": [
+        {
+            "name": "churn",
+            "version": "1",
+            "kind": "lightgbm",
+            "digest": "9d0f…",
+            "horizon_days": 28,
+            "metrics": {"auc": 0.81},
+        }
+    ],
+    "missing": {"offers": "Run `barista check` to see what the data can carry, then `barista train`"},
+}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "recommend": {
+        "request": {
+            "customer_id": "C1042",
+            "n": 5,
+            "mode": "new",
+            "exclude": ["GIFT CARD"],
+            "basket": [{"product_id": "P7", "quantity": 1, "amount": 4.5}],
+            "context": {"store_id": "north", "groups": ["DRINKS"]},
+            "reasons": True,
+        },
+        "answer": _OFFERS,
+    },
+    "scores": {"answer": _SCORES},
+    "find_customers": {
+        "answer": {
+            "customers": [
+                {"customer_id": "C1042", "orders": 112, "last_purchase_at": "2017-12-27T08:11:00-05:00"},
+            ],
+            "known": 2469,
+        }
+    },
+    "customer": {"answer": _CUSTOMER},
+    "find_items": {
+        "answer": {
+            "items": [
+                {"item_id": "LATTE", "name": "LATTE", "group": "DRINKS", "offerable": True, "product_id": "P7"},
+            ],
+            "known": 2382,
+        }
+    },
+    "report": {"request": {"events": [_PURCHASE]}, "answer": _OUTCOMES},
+    "models": {"answer": _MODELS},
+    "live": {"answer": {"status": "ok", "reasons": [], "snapshot_id": None}},
+    "ready": {"answer": {"status": "ok", "reasons": [], "snapshot_id": "5f0c9a1be27d"}},
+    "metrics": {"answer": 'barista_requests_total{method="GET",route="/health/ready",status="200"} 12.0\n'},
+}
+"""By operation: `request` and `answer`."""

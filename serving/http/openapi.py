@@ -1,0 +1,114 @@
+"""The OpenAPI 3.1 document, made from the operations and the structs that decode and encode them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from recsys import __version__
+from serving.http.operations import Operation
+from serving.http.problems import MEDIA_TYPE, STATUS, ProblemBody
+
+REFERENCE = "#/components/schemas/{name}"
+
+_ALWAYS = ("foreign-host", "invalid", "internal", "not-ready", "store-unavailable")
+_WITH_BODY = ("malformed-json", "too-large", "unsupported-media-type")
+_WITH_KEY = ("unauthenticated",)
+_MEANING = {
+    400: "The body is no JSON.",
+    401: "No key, or not the right one.",
+    403: "A name in the Host header that is not this machine's.",
+    404: "No such customer.",
+    409: "The workspace has no such model; the problem says why.",
+    413: "The body is larger than 1 MiB.",
+    415: "The body is not JSON by its content type.",
+    422: "A key, a value or a query is not what this path takes.",
+    500: "The request failed inside the service.",
+    503: "Nothing to answer from yet, or the event store can't be reached now.",
+}
+
+
+def document(operations: Iterable[Operation]) -> dict[str, Any]:
+    """The whole document."""
+    known = list(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in known:
+        paths.setdefault(operation.template, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Barista",
+            "version": __version__,
+            "description": "Next best offers, churn and lifetime value. Errors are RFC 9457 problems.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(known),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _schemas(operations: list[Operation]) -> dict[str, Any]:
+    kinds: list[Any] = [ProblemBody]
+    for operation in operations:
+        kinds += [kind for kind in (operation.body, operation.query, operation.answer) if kind is not None]
+    _, components = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=REFERENCE)
+    return dict(components)
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    text: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "parameters": _parameters(operation),
+        "responses": _responses(operation),
+        "security": [] if operation.public else [{"key": []}, {}],
+    }
+    if operation.body is not None:
+        content = {"schema": _reference(operation.body), "example": operation.example["request"]}
+        text["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return text
+
+
+def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(name=kind.__name__)}
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    """Path and query parameters; the query's are the fields of its struct."""
+    found: list[dict[str, Any]] = []
+    if "{customer_id" in operation.path:
+        schema = {"type": "string", "minLength": 1, "maxLength": 200}
+        found.append({"name": "customer_id", "in": "path", "required": True, "schema": schema, "example": "C1042"})
+    (reference,), components = msgspec.json.schema_components([operation.query], ref_template=REFERENCE)
+    del reference
+    for name, schema in components[operation.query.__name__]["properties"].items():
+        found.append({"name": name, "in": "query", "required": False, "schema": schema})
+    return found
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    kinds = [*_ALWAYS, *operation.problems]
+    kinds += _WITH_BODY if operation.body is not None else ()
+    kinds += () if operation.public else _WITH_KEY
+    responses = {"200": _answer(operation)}
+    for status in sorted({STATUS[kind] for kind in kinds}):
+        problem = {"schema": _reference(ProblemBody)}
+        responses[str(status)] = {"description": _MEANING[status], "content": {MEDIA_TYPE: problem}}
+    if operation.name == "ready":
+        not_ready = {"application/json": {"schema": _reference(operation.answer)}} if operation.answer else {}
+        responses["503"] = {"description": "It can't answer; `reasons` say why.", "content": not_ready}
+    return responses
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    example = operation.example["answer"]
+    if operation.answer is None:
+        return {
+            "description": "Text.",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": example}},
+        }
+    content = {"schema": _reference(operation.answer), "example": example}
+    return {"description": (operation.answer.__doc__ or "").strip(), "content": {"application/json": content}}

@@ -1,0 +1,192 @@
+"""The operations of the HTTP interface: one table from which routes and the OpenAPI document are made."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.http import bodies as b
+from serving.http.examples import EXAMPLES
+from serving.http.metrics import CONTENT_TYPE, Metrics
+from serving.http.requests import path_text, read_body, read_query
+from serving.http.service import Service
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path.
+
+    path      as routing takes it; `{customer_id:path}` lets ids hold slashes
+    body, query, answer   the structs that decode, check and document it; `answer` None is plain text
+    problems  kinds of problems it can answer with, besides those every operation has
+    public    answers without a key
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    handler: Handler
+    answer: type[msgspec.Struct] | None
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] = b.NoQuery
+    problems: tuple[str, ...] = ()
+    public: bool = False
+
+    @property
+    def template(self) -> str:
+        """The path as documents and metrics name it."""
+        return self.path.replace(":path}", "}")
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """Example request and answer."""
+        return EXAMPLES.get(self.name, {})
+
+
+def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
+    """A body as JSON; floats are written so that reading gives the same bits."""
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
+    """Every documented operation over `service`."""
+    return (*_decisions(service), *_customers(service), *_reports(service, metrics), *_health(service, metrics))
+
+
+def _decisions(service: Service) -> tuple[Operation, ...]:
+    async def recommendations(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(service.recommend(await read_body(request, b.RecommendationRequest)))
+
+    async def scores(request: Request) -> Response:
+        query = read_query(request, b.ScoresQuery)
+        return json_answer(service.score(path_text(request, "customer_id"), reasons=query.reasons))
+
+    return (
+        Operation(
+            "POST",
+            "/v1/recommendations",
+            "recommend",
+            "Offers for one customer, known or not",
+            recommendations,
+            b.OffersBody,
+            b.RecommendationRequest,
+            problems=("no-model",),
+        ),
+        Operation(
+            "GET",
+            "/v1/customers/{customer_id:path}/scores",
+            "scores",
+            "Churn, value and next purchase of one customer, known or not",
+            scores,
+            b.ScoresBody,
+            query=b.ScoresQuery,
+        ),
+    )
+
+
+def _customers(service: Service) -> tuple[Operation, ...]:
+    async def find_customers(request: Request) -> Response:
+        query = read_query(request, b.SearchQuery)
+        return json_answer(service.find_customers(query.search, query.limit))
+
+    async def find_items(request: Request) -> Response:
+        query = read_query(request, b.SearchQuery)
+        return json_answer(await run_sync(service.find_items, query.search, query.limit))
+
+    async def customer(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(service.facts, path_text(request, "customer_id")))
+
+    return (
+        Operation(
+            "GET",
+            "/v1/customers",
+            "find_customers",
+            "Customers whose id begins with a text",
+            find_customers,
+            b.FoundCustomers,
+            query=b.SearchQuery,
+        ),
+        Operation(
+            "GET",
+            "/v1/customers/{customer_id:path}",
+            "customer",
+            "What is known of one customer",
+            customer,
+            b.CustomerBody,
+            problems=("unknown-customer",),
+        ),
+        Operation(
+            "GET",
+            "/v1/items",
+            "find_items",
+            "Items whose name or id contains a text, best sellers first",
+            find_items,
+            b.FoundItems,
+            query=b.SearchQuery,
+        ),
+    )
+
+
+def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
+    async def events(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        batch = await read_body(request, b.EventBatch)
+        answer = await run_sync(service.report, batch.events)
+        for outcome in answer.outcomes:
+            metrics.events.labels(outcome.outcome).inc()
+        return json_answer(answer)
+
+    async def models(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(service.models())
+
+    return (
+        Operation(
+            "POST",
+            "/v1/events",
+            "report",
+            "Report purchases, refunds and other events; idempotent by event_id",
+            events,
+            b.EventsBody,
+            b.EventBatch,
+        ),
+        Operation("GET", "/v1/models", "models", "The models that answer now", models, b.ModelsBody),
+    )
+
+
+def _health(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
+    async def live(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(b.HealthBody("ok", ()))
+
+    async def ready(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        health = service.health()
+        return json_answer(health, 503 if health.status == "not ready" else 200)
+
+    async def exposition(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return Response(await run_sync(metrics.text), media_type=CONTENT_TYPE)
+
+    return (
+        Operation("GET", "/health/live", "live", "The process runs", live, b.HealthBody, public=True),
+        Operation(
+            "GET",
+            "/health/ready",
+            "ready",
+            "It can answer, and from what; 503 if not",
+            ready,
+            b.HealthBody,
+            public=True,
+        ),
+        Operation("GET", "/metrics", "metrics", "Prometheus metrics", exposition, None),
+    )

@@ -1,0 +1,86 @@
+"""Opened parts of a service, and the processes that answer with them."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import uvicorn
+
+from recsys.errors import SettingsError
+from recsys.settings import Settings
+from recsys.workspace import Workspace
+from serving.answers import open_answers
+from serving.http.access import refuse_open_door
+from serving.http.app import create_app
+from serving.http.metrics import Metrics
+from serving.http.state import State
+from serving.workers import GRACE, run_workers
+
+BACKLOG = 512
+"""Connections that may wait to be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A state opened and warmed, ready to be forked; `shared` is where several workers keep their metrics."""
+
+    settings: Settings
+    state: State
+    shared: Path | None
+
+    @classmethod
+    def open(cls, settings: Settings, shared: Path | None = None) -> Self:
+        """Open the workspace's state; a workspace without models still answers /health and says what is missing.
+
+        Raises:
+            SettingsError: an address beyond this machine without a key.
+            WorkspaceError: no workspace.
+        """
+        refuse_open_door(settings)
+        workspace = Workspace.open(settings)
+        workspace.events()
+        state = State(workspace, open_answers)
+        state.refresh()
+        return cls(settings, state, shared)
+
+    def listen(self) -> socket.socket:
+        """A listening socket on the address of the settings.
+
+        Raises:
+            SettingsError: the address is taken or not of this machine.
+        """
+        host, port = self.settings.host, self.settings.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise SettingsError(
+                "The service can't listen there",
+                found=f"{host}:{port}",
+                expected="a free address of this machine",
+                cure="Give another --port, or 0 for a free one",
+            ) from error
+
+    def run(self, listening: socket.socket) -> None:
+        """Answer until told to stop: in this process, or in several forked from it."""
+        if self.settings.workers == 1:
+            self._answer(listening)
+        else:
+            run_workers(self.settings.workers, lambda: self._answer_forked(listening))
+
+    def _answer_forked(self, listening: socket.socket) -> None:
+        self.state.workspace.events().reopen()
+        self._answer(listening)
+
+    def _answer(self, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            create_app(self.state, Metrics(self.shared)),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(GRACE),
+            timeout_keep_alive=30,
+            backlog=BACKLOG,
+        )
+        uvicorn.Server(config).run(sockets=[listening])

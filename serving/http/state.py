@@ -1,0 +1,103 @@
+"""The state a process answers from: opened once, swapped whole when the workspace changes, kept when that fails."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from recsys.data.files import read_text
+from recsys.data.snapshot import Snapshot
+from recsys.errors import BaristaError
+from recsys.workspace import Workspace
+from serving.answers import MODELS, Answers, versions_of
+from serving.http.finding import ItemFinder
+from serving.http.problems import Problem
+from serving.runs import ScoreRun, read_run
+from serving.warming import warm
+
+POINTERS = ("snapshots/current", *(f"bundles/{name}/champion" for name in MODELS), "scores/last.json")
+LOG = structlog.get_logger("barista.state")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What answers come from: never changed, only replaced.
+
+    versions  of the published models by name
+    run       last published whole-base run, None without one
+    items     finder over the snapshot's items
+    """
+
+    answers: Answers
+    versions: dict[str, str]
+    run: ScoreRun | None
+    items: ItemFinder
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The opened snapshot."""
+        return self.answers.snapshot
+
+
+class State:
+    """Holds `Loaded` and replaces it; one a process. Readers take `current()` once and use only that."""
+
+    def __init__(self, workspace: Workspace, open_answers: Callable[[Workspace], Answers]) -> None:
+        self.workspace = workspace
+        self._open_answers = open_answers
+        self._loaded: Loaded | None = None
+        self._signs: tuple[str | None, ...] | None = None
+        self.fault: str | None = None
+        self.swaps = {"loaded": 0, "failed": 0}
+
+    def current(self) -> Loaded:
+        """The state to answer one request from.
+
+        Raises:
+            Problem: 503 while nothing could be opened.
+        """
+        if self._loaded is None:
+            detail = f"Nothing to answer from yet: {self.fault or 'the workspace is being opened.'}"
+            cure = "Run `barista import` and `barista train`; /health/ready says what is missing"
+            raise Problem("not-ready", detail, cure=cure, headers={"Retry-After": "5"})
+        return self._loaded
+
+    def refresh(self) -> bool:
+        """Open what the workspace points at if its pointers changed; True when the state was replaced.
+
+        When that fails the former state stays, `fault` says why, and the next call tries again.
+        """
+        signs = tuple(read_text(self.workspace.directory / name) for name in POINTERS)
+        if signs == self._signs:
+            return False
+        try:
+            loaded = self._open()
+        except Exception as error:  # whatever a damaged file does, the last good state goes on answering
+            self._failed(error)
+            return False
+        self._loaded, self._signs, self.fault = loaded, signs, None
+        self.swaps["loaded"] += 1
+        LOG.info("opened", snapshot_id=loaded.snapshot.snapshot_id, models=loaded.versions)
+        return True
+
+    def _open(self) -> Loaded:
+        answers = self._open_answers(self.workspace)
+        warm(answers)
+        run = read_run(self.workspace.directory / "scores")
+        return Loaded(answers, versions_of(answers), run, ItemFinder(answers.snapshot))
+
+    def _failed(self, error: Exception) -> None:
+        fault = error.message() if isinstance(error, BaristaError) else f"{type(error).__name__} while opening it."
+        self.swaps["failed"] += 1
+        if fault != self.fault:
+            LOG.error("not opened", reason=fault, kept=self._loaded is not None)
+        self.fault = fault
+
+    def health(self) -> tuple[str, tuple[str, ...]]:
+        """`ok`, `degraded` (answers, but not from what the workspace says now) or `not ready`, and the reasons."""
+        faults = (self.fault,) if self.fault else ()
+        if self._loaded is None:
+            return "not ready", faults or ("The workspace is being opened.",)
+        if not self._loaded.versions:
+            return "not ready", (*faults, "No model is published. Run `barista train`.")
+        return ("degraded" if faults else "ok"), faults
