@@ -10,7 +10,7 @@ from recsys.data.files import read_text
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import OrderEvent
 from recsys.decisioning import OfferRequest, OffersAnswer, ScoresAnswer, Serving, recommend, score
-from recsys.workspace import Workspace, load_serving
+from recsys.workspace import Workspace
 
 MODELS = ("offers", "churn", "value")
 """Names of the models, in the sequence they are shown."""
@@ -82,7 +82,7 @@ def open_answers(workspace: Workspace) -> Opened:
         SnapshotError: nothing was imported, or it is broken.
         BundleError: a champion is damaged.
     """
-    serving = load_serving(workspace)
+    serving = workspace.load_serving()
     models = {"offers": serving.offers, "churn": serving.churn, "value": serving.value}
     published = tuple(
         _facts(workspace, name, model.version, model.horizon_days) for name, model in models.items() if model

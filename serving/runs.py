@@ -1,10 +1,10 @@
 """The last published run of whole-base scores, and which answers agree with it."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from recsys.data.files import replace_text
 from recsys.decisioning.answers import OfferContext, OfferRequest
 
 LAST = "last.json"
@@ -42,12 +42,7 @@ class ScoreRun:
 def write_run(directory: Path, run: ScoreRun) -> None:
     """Record `run` as the last published one in `directory` (the workspace's `scores`), whole or not at all."""
     directory.mkdir(parents=True, exist_ok=True)
-    work = directory / f".{LAST}.{os.getpid()}"
-    with work.open("w") as file:
-        json.dump(asdict(run), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    work.replace(directory / LAST)
+    replace_text(directory / LAST, json.dumps(asdict(run), indent=1))
 
 
 def read_run(directory: Path) -> ScoreRun | None:

@@ -1,0 +1,179 @@
+"""The whole base scored: every customer's answers, by the functions that answer requests, as two tables."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from recsys.data.clock import to_iso
+from recsys.data.files import replace_text
+from recsys.data.ids import ABSENT
+from recsys.data.tail import OrderEvent
+from recsys.decisioning.answers import Mode, OfferRequest
+from recsys.workspace import Workspace
+from serving.answers import Answers, open_answers, versions_of
+from serving.batch.files import Format, TableFile, create
+from serving.batch.publish import put_in_place, staging
+from serving.batch.rows import TABLES, Answered, rows_of, schema
+from serving.runs import ScoreRun, write_run
+from serving.warming import warm
+
+SLICE = 32
+"""Customers a thread takes at once."""
+
+Events = Mapping[str, Sequence[OrderEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run shall contain: offers a customer, mode, reasons, file format, customers held in memory at once."""
+
+    n: int = 10
+    mode: Mode = "mixed"
+    reasons: bool = True
+    format: Format = "parquet"
+    chunk: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A finished run: where it is and what its manifest says."""
+
+    directory: Path
+    manifest: dict[str, Any]
+
+
+def score_base(
+    workspace: Workspace,
+    out: Path,
+    wanted: Wanted | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Published:
+    """Write churn, value, next purchase and top offers of every customer to `out`, whole or not at all.
+
+    Customers are those of the snapshot and those known from events alone; events up to the start of the run count.
+    `progress` gets customers done and in all. The run becomes the workspace's last one.
+
+    Raises:
+        WorkspaceLocked: an import, training or another run is at work.
+        WorkspaceError: `out` holds something else.
+        SnapshotError, BundleError, StoreUnavailable: there is nothing to score from.
+    """
+    wanted = wanted or Wanted()
+    with workspace.writing(), staging(out) as work:
+        answers = open_answers(workspace)
+        warm(answers)
+        tail = workspace.events().last_sequence()
+        events = workspace.events().orders_by_customer(upto=tail)
+        customers = everyone(answers, events)
+        run = _run(answers, workspace.as_of(answers.snapshot), tail, wanted, len(customers))
+        written = _write(work, answers, run, wanted, customers, events, workspace.settings.threads, progress)
+        manifest = _manifest(answers, run, wanted, written)
+        put_in_place(work, out, manifest)
+        _record(workspace, run, manifest)
+    return Published(out, manifest)
+
+
+def everyone(answers: Answers, events: Events) -> list[str]:
+    """Ids of the snapshot's customers, then of those known from events alone."""
+    find = answers.snapshot.customers.index
+    fresh = sorted((customer for customer in events if find(customer) == ABSENT), key=str.encode)
+    return list(chain(answers.snapshot.customers, fresh))
+
+
+def _write(
+    work: Path,
+    answers: Answers,
+    run: ScoreRun,
+    wanted: Wanted,
+    customers: Sequence[str],
+    events: Events,
+    threads: int,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, int]:
+    """Write both tables chunk by chunk into `work`; rows by file name."""
+    zone = answers.snapshot.facts.timezone
+    with ExitStack() as open_files, ThreadPoolExecutor(threads) as pool:
+        tables: dict[str, TableFile] = {}
+        for table in TABLES:
+            tables[table] = create(work / f"{table}.{wanted.format}", schema(table, zone), wanted.format)
+            open_files.callback(tables[table].close)
+        for start in range(0, len(customers), wanted.chunk):
+            chunk = customers[start : start + wanted.chunk]
+            answered = answer_all(answers, run, wanted, chunk, events, pool)
+            for table in TABLES:
+                tables[table].write(rows_of(table, answered))
+            if progress is not None:
+                progress(start + len(chunk), len(customers))
+    return {f"{name}.{wanted.format}": file.rows for name, file in tables.items()}
+
+
+def answer_all(
+    answers: Answers, run: ScoreRun, wanted: Wanted, customers: Sequence[str], events: Events, pool: ThreadPoolExecutor
+) -> list[Answered]:
+    """Answers for these customers in their sequence; threads take slices, each with its own working memory."""
+    offers = "offers" in run.model_versions
+
+    def answer(customer: str) -> Answered:
+        tail = events.get(customer, ())
+        scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons)
+        request = OfferRequest(customer, n=wanted.n, mode=wanted.mode, reasons=wanted.reasons)
+        return Answered(scores, answers.recommend(request, tail, run.as_of) if offers else None)
+
+    def answer_slice(start: int) -> list[Answered]:
+        return [answer(customer) for customer in customers[start : start + SLICE]]
+
+    return list(chain.from_iterable(pool.map(answer_slice, range(0, len(customers), SLICE))))
+
+
+def _run(answers: Answers, as_of: int, tail: int, wanted: Wanted, customers: int) -> ScoreRun:
+    """The run's identity: the same state and wishes give the same id."""
+    versions = versions_of(answers)
+    content = [answers.snapshot.snapshot_id, versions, as_of, tail, wanted.n, wanted.mode, wanted.reasons]
+    run_id = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    return ScoreRun(
+        run_id, answers.snapshot.snapshot_id, as_of, tail, versions, wanted.n, wanted.mode, customers=customers
+    )
+
+
+def _manifest(answers: Answers, run: ScoreRun, wanted: Wanted, written: dict[str, int]) -> dict[str, Any]:
+    facts = answers.snapshot.facts
+    models = {
+        each.name: {
+            "version": each.version,
+            "digest": each.digest,
+            "kind": each.kind,
+            "horizon_days": each.horizon_days,
+        }
+        for each in answers.models()
+    }
+    offers = sum(rows for name, rows in written.items() if name.startswith("offers"))
+    return {
+        "run_id": run.run_id,
+        "snapshot_id": run.snapshot_id,
+        "as_of": to_iso(run.as_of, facts.timezone),
+        "tail_sequence": run.tail_sequence,
+        "models": models,
+        "n": wanted.n,
+        "mode": wanted.mode,
+        "reasons": wanted.reasons,
+        "currency": facts.currency,
+        "timezone": facts.timezone,
+        "counts": {"customers": run.customers, "offers": offers},
+        "finished_at": to_iso(int(time.time())),
+        "files": {name: {"rows": rows} for name, rows in written.items()},
+    }
+
+
+def _record(workspace: Workspace, run: ScoreRun, manifest: dict[str, Any]) -> None:
+    """Make the run the workspace's last: `scores/<run id>/manifest.json` for people, `scores/last.json` for the API."""
+    folder = workspace.directory / "scores" / run.run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
+    write_run(workspace.directory / "scores", run)

@@ -1,0 +1,126 @@
+"""Answers → rows of two tables: one row a customer, one row an offer. The numbers are the answers' own bits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import pyarrow as pa
+
+from recsys.decisioning.answers import ChurnScore, OffersAnswer, Reason, ScoresAnswer, ValueScore
+
+Table = Literal["scores", "offers"]
+TABLES: tuple[Table, ...] = ("scores", "offers")
+
+REASONS = pa.list_(pa.struct([("code", pa.string()), ("text", pa.string()), ("evidence", pa.string())]))
+"""`evidence` is a JSON object of the figures in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Both answers for one customer; `offers` is None where no offers model is published."""
+
+    scores: ScoresAnswer
+    offers: OffersAnswer | None
+
+
+def schema(table: Table, zone: str) -> pa.Schema:
+    """Columns of a table; instants carry the business time zone."""
+    instant = pa.timestamp("s", tz=zone)
+    columns: dict[Table, list[tuple[str, pa.DataType]]] = {
+        "scores": [
+            ("customer_id", pa.string()),
+            ("evidence", pa.string()),
+            ("churn_probability", pa.float64()),
+            ("churn_horizon_days", pa.int32()),
+            ("churn_reasons", REASONS),
+            ("expected_spend", pa.float64()),
+            ("spend_low", pa.float64()),
+            ("spend_high", pa.float64()),
+            ("expected_orders", pa.float64()),
+            ("p_alive", pa.float64()),
+            ("next_purchase_at", instant),
+            ("next_purchase_low", instant),
+            ("next_purchase_high", instant),
+            ("value_horizon_days", pa.int32()),
+            ("year_spend", pa.float64()),
+            ("year_is_extrapolated", pa.bool_()),
+        ],
+        "offers": [
+            ("customer_id", pa.string()),
+            ("rank", pa.int32()),
+            ("item_id", pa.string()),
+            ("name", pa.string()),
+            ("group", pa.string()),
+            ("probability", pa.float64()),
+            ("expected_value", pa.float64()),
+            ("novelty", pa.string()),
+            ("sources", pa.list_(pa.string())),
+            ("raw", pa.float64()),
+            ("reasons", REASONS),
+        ],
+    }
+    return pa.schema(columns[table])
+
+
+def rows_of(table: Table, answers: Iterable[Answered]) -> list[dict[str, Any]]:
+    """Rows of a table in the sequence of the answers."""
+    if table == "scores":
+        return [_scores(each.scores) for each in answers]
+    return [row for each in answers if each.offers for row in _offers(each.offers)]
+
+
+def _scores(answer: ScoresAnswer) -> dict[str, Any]:
+    row = {"customer_id": answer.customer_id, "evidence": answer.evidence}
+    return row | _churn(answer.churn) | _value(answer.value)
+
+
+def _churn(score: ChurnScore | None) -> dict[str, Any]:
+    if score is None:
+        return {}
+    return {
+        "churn_probability": score.probability,
+        "churn_horizon_days": score.horizon_days,
+        "churn_reasons": _reasons(score.reasons),
+    }
+
+
+def _value(score: ValueScore | None) -> dict[str, Any]:
+    if score is None:
+        return {}
+    return {
+        "expected_spend": score.expected_spend,
+        "spend_low": score.spend_low,
+        "spend_high": score.spend_high,
+        "expected_orders": score.expected_orders,
+        "p_alive": score.p_alive,
+        "next_purchase_at": score.next_purchase_at,
+        "next_purchase_low": score.next_purchase_low,
+        "next_purchase_high": score.next_purchase_high,
+        "value_horizon_days": score.horizon_days,
+        "year_spend": score.year_spend,
+        "year_is_extrapolated": score.year_is_extrapolated,
+    }
+
+
+def _offers(answer: OffersAnswer) -> list[dict[str, Any]]:
+    return [
+        {
+            "customer_id": answer.customer_id,
+            "rank": rank,
+            "item_id": offer.item_id,
+            "name": offer.name,
+            "group": offer.group,
+            "probability": offer.probability,
+            "expected_value": offer.expected_value,
+            "novelty": offer.novelty,
+            "sources": list(offer.sources),
+            "raw": offer.raw,
+            "reasons": _reasons(offer.reasons),
+        }
+        for rank, offer in enumerate(answer.offers, 1)
+    ]
+
+
+def _reasons(reasons: Iterable[Reason]) -> list[dict[str, str]]:
+    return [{"code": r.code, "text": r.text, "evidence": orjson.dumps(r.evidence).decode()} for r in reasons]

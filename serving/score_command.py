@@ -1,0 +1,57 @@
+"""`barista score`: churn, value, next purchase and top offers of every customer as files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recsys.errors import SettingsError
+
+if TYPE_CHECKING:
+    from recsys.decisioning.answers import Mode
+    from serving.batch.files import Format
+
+
+def declare(app: typer.Typer) -> None:
+    """Add `score`."""
+    app.command("score")(score)
+
+
+def score(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Directory to publish; replaced whole if it holds an earlier run.")],
+    file_format: Annotated[str, typer.Option("--format", help="parquet or csv.")] = "parquet",
+    n: Annotated[int, typer.Option("--n", min=1, max=100, help="Offers for each customer.")] = 10,
+    mode: Annotated[str, typer.Option(help="new, repeat or mixed.")] = "mixed",
+    reasons: Annotated[bool, typer.Option(help="With the reasons of offers and churn.")] = True,
+    chunk: Annotated[int, typer.Option(min=1, help="Customers held in memory at once.")] = 2_000,
+) -> None:
+    """Score the whole base at the workspace's clock and publish it as two tables with a manifest."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from recsys.workspace import Workspace
+    from serving.batch.base import Wanted, score_base
+
+    wanted = Wanted(n=n, mode=_mode(mode), reasons=reasons, format=_format(file_format), chunk=chunk)
+    columns = (TextColumn("Scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("customers"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        published = score_base(
+            Workspace.open(context.obj), out, wanted, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    counts = published.manifest["counts"]
+    run = published.manifest["run_id"]
+    typer.echo(f"{counts['customers']:,} customers, {counts['offers']:,} offers: {out} (run {run})")
+
+
+def _mode(text: str) -> "Mode":
+    if text not in ("new", "repeat", "mixed"):
+        raise SettingsError("Unknown --mode", found=text, expected="new, repeat or mixed")
+    return text  # type: ignore[return-value]
+
+
+def _format(text: str) -> "Format":
+    if text not in ("parquet", "csv"):
+        raise SettingsError("Unknown --format", found=text, expected="parquet or csv")
+    return text  # type: ignore[return-value]
