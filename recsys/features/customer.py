@@ -181,8 +181,10 @@ def _windowed(h: HistoryArrays, low: int, high: int, as_of: int, horizon: float,
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _money(h: Any, low: int, high: int, as_of: int, out: Any) -> None:
-    n, n_lines, total, first = 0, 0, np.int64(0), np.int64(0)
-    recent_n, recent_lines, recent_total = 0, 0, np.int64(0)
+    n, total, first = 0, np.int64(0), np.int64(0)
+    n_lines: Any = 0
+    recent_lines: Any = 0
+    recent_n, recent_total = 0, np.int64(0)
     last_spend, squares = np.int64(0), 0.0
     recent_from = _recent_from(h, low, high)
     for order in range(low, high):
@@ -224,7 +226,8 @@ def _habits(
     h: Any, low: int, high: int, as_of: int, product_item: Any, zone: ZoneTable, scratch: Any, out: Any
 ) -> None:
     count, first, last, seen = scratch[0], scratch[1], scratch[2], scratch[3]
-    touched = np.empty(min(len(count), np.int64(h.line_start[high]) - np.int64(h.line_start[low])), np.int64)
+    capacity: Any = min(len(count), np.int64(h.line_start[high]) - np.int64(h.line_start[low]))
+    touched = np.empty(capacity, np.int64)
     recent_from = _recent_from(h, low, high)
     n, n_lines, returns, recent_pairs, recent_new = 0, 0, 0, 0, 0
     orders, weekend, evening, paid, saved = 0, 0, 0, np.int64(0), np.int64(0)

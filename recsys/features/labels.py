@@ -52,7 +52,7 @@ def _outcomes(h: Any, order_start: Any, customers: Any, as_of: int, until: int, 
     n = len(customers)
     orders, spend, next_days = np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, np.nan)
     start = np.zeros(n + 1, np.int64)
-    bound = 0
+    bound: Any = 0
     for k in range(n):
         low, high = order_start[customers[k]], order_start[customers[k] + 1]
         bound += np.int64(h.line_start[high]) - np.int64(h.line_start[visible_orders(h.order_time, low, high, as_of)])

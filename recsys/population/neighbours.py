@@ -1,5 +1,6 @@
 """Items bought by the same customers (cosine, by `implicit`) and how often one led to the other."""
 
+import warnings
 from typing import Any
 
 import numba
@@ -8,10 +9,6 @@ import numpy.typing as npt
 
 from recsys.data.history import HistoryArrays, PurchaseHistory
 from recsys.population.facts import Neighbours
-
-CELLS = 64_000_000
-"""Customer × item pairs above which the matrix is thinned before similarities are counted."""
-
 
 def fit_neighbours(
     pairs: npt.NDArray[np.int64], history: PurchaseHistory, product_item: npt.NDArray[np.int32], n_items: int, k: int
@@ -26,7 +23,9 @@ def fit_neighbours(
     weights = np.sqrt(pairs[:, 2]).astype(np.float64)
     matrix = csr_matrix((weights, (pairs[:, 0], pairs[:, 1])), shape=(history.n_customers, n_items))
     model = CosineRecommender(K=k + 1, num_threads=1)
-    model.fit(matrix, show_progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it converts its own normalised copy and tells us so
+        model.fit(matrix, show_progress=False)
     item, similarity = top_rows(model.similarity.tocsr(), k, skip_self=True)
     after = np.zeros(item.shape, np.int32)
     count_after(history.arrays(), history.order_start, product_item, item, after)
