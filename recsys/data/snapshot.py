@@ -68,7 +68,7 @@ class Snapshot:
 
     def money(self, minor: float) -> float:
         """Minor units → currency."""
-        return float(minor) / 10**self.facts.minor_digits
+        return float(minor) / float(10**self.facts.minor_digits)
 
     def save(self, parent: Path, tables: dict[str, bytes] | None = None) -> Self:
         """Write the snapshot to `parent/<snapshot_id>`, whole or not at all, and return it opened from there.

@@ -35,13 +35,15 @@ def until(snapshot: Snapshot, as_of: int) -> Cut:
         NotEnoughData: no order up to `as_of`.
     """
     history = snapshot.history
-    order_owner = np.repeat(np.arange(history.n_customers, dtype=np.int32), np.diff(history.order_start))
+    orders_each = history.order_start[1:] - history.order_start[:-1]
+    order_owner = np.repeat(np.arange(history.n_customers, dtype=np.int32), orders_each)
     kept_orders = history.order_time <= as_of
     if not kept_orders.any():
         raise NotEnoughData("No purchase up to the cut", found=as_of, expected="an instant after the first purchase")
     owners = order_owner[kept_orders]
     customers = np.unique(owners)
-    line_counts = np.diff(history.line_start.astype(np.int64))
+    line_start = history.line_start.astype(np.int64)
+    line_counts = line_start[1:] - line_start[:-1]
     kept_lines = np.repeat(kept_orders, line_counts)
     catalogue, product_code, items = _catalogue_of(snapshot.catalogue, history.line_product[kept_lines])
     stores, store = _recoded(snapshot.stores, history.order_store[kept_orders])
