@@ -23,7 +23,7 @@ MAX_BINS = 25
 """Most bins; finer ones follow noise."""
 
 NEAR_ZERO = 0.02
-"""Below this share of the mean prediction a ratio to the prediction means nothing; amounts are used as they are."""
+"""Predictions below this share of the mean prediction count as this share: a ratio to nearly 0 means nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,8 @@ class IntervalBins:
     def fit(cls, predicted: npt.ArrayLike, actual: npt.ArrayLike, level: float = 0.8) -> Self:
         """Fit on held-out rows: predictions (n,) ≥ 0 and actual amounts (n,).
 
-        Within a bin the actual is scaled by the middle prediction ÷ own prediction, except near zero.
+        Within a bin the actual is scaled by the middle prediction ÷ own prediction (both at least near zero), so that
+        a bin may be wide. Its knot is at the middle; the lowest bin has one near zero too.
 
         Raises:
             NotEnoughData: fewer than `MIN_ROWS` rows.
@@ -56,6 +57,9 @@ class IntervalBins:
             _knot(predicted[rows], actual[rows], level, floor)
             for rows in np.array_split(order, min(len(order) // MIN_ROWS, MAX_BINS))
         ]
+        if 0 < floor < knots[0][0]:
+            share = floor / knots[0][0]
+            knots.insert(0, (floor, share * knots[0][1], share * knots[0][2]))
         x, low, high = _merge(np.array(knots))
         return cls(x, low, high, level)
 
@@ -89,8 +93,8 @@ class IntervalBins:
 
 def _knot(predicted: Floats, actual: Floats, level: float, floor: float) -> tuple[float, float, float]:
     """Middle prediction of a bin with the low and high quantile of the actual there."""
-    middle = float(np.median(predicted))
-    scaled = actual * (middle / predicted) if predicted.min() > max(floor, 0.0) else actual
+    middle = max(float(np.median(predicted)), floor)
+    scaled = actual * (middle / np.maximum(predicted, floor)) if floor > 0 else actual
     low, high = central_quantiles(np.sort(scaled), level)
     return middle, low, high
 
