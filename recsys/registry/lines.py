@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from recsys.data import columns as c
 from recsys.data.catalogue import Catalogue
@@ -30,9 +30,11 @@ N_OFFERS = 10
 
 
 def save_catalogue(snapshot: Snapshot, directory: Path) -> Path:
-    """Write what of a snapshot is not about customers: catalogue and facts."""
+    """Write what of a snapshot is not about customers: catalogue, stores, channels and facts."""
     directory.mkdir(parents=True)
     snapshot.catalogue.save(directory)
+    snapshot.stores.save(directory, "stores")
+    snapshot.channels.save(directory, "channels")
     text = {"snapshot_id": snapshot.snapshot_id, "facts": asdict(snapshot.facts)}
     (directory / "facts.json").write_text(json.dumps(text))
     return directory
@@ -47,9 +49,14 @@ def open_lines_serving(artifacts: Mapping[str, str]) -> Serving:
     catalogue = Path(artifacts["catalogue"])
     text = json.loads((catalogue / "facts.json").read_text())
     facts = SnapshotFacts(**text["facts"])
-    none = IdMap.of([])
     snapshot = Snapshot(
-        text["snapshot_id"], facts, none, none, none, Catalogue.load(catalogue), PurchaseHistory.empty()
+        text["snapshot_id"],
+        facts,
+        customers=IdMap.of([]),
+        stores=IdMap.load(catalogue, "stores"),
+        channels=IdMap.load(catalogue, "channels"),
+        catalogue=Catalogue.load(catalogue),
+        history=PurchaseHistory.empty(),
     )
     bundle = read_bundle(Path(artifacts["bundle"]))
     version, name = bundle.digest[:12], bundle.content.name
@@ -66,9 +73,9 @@ def open_lines_serving(artifacts: Mapping[str, str]) -> Serving:
 def answer_lines(serving: Serving, lines: Any, as_of: str = "") -> Any:
     """One row a customer of the pandas table `lines`, in the order of their ids.
 
-    `lines` has `customer_id`, `occurred_at`, `product_id` and may have `quantity` (else 1), `amount` [currency],
-    `order_id` (else what one customer bought at one instant is one order). Lines after `as_of` (ISO 8601; the last
-    line's instant if it is empty) are not looked at; an instant without a zone is UTC.
+    `lines` has `customer_id`, `occurred_at`, `product_id` and may have `quantity` (else 1), `amount` and `discount`
+    [currency], `store_id`, `channel`, and `order_id` (else what one customer bought at one instant is one order).
+    Lines after `as_of` (ISO 8601; the last line's instant if it is empty) are not looked at; without a zone it is UTC.
 
     Raises:
         RequestRefused: no line, an unreadable instant.
@@ -103,41 +110,46 @@ def _instants(values: Any) -> Any:
 
 
 def _orders(serving: Serving, lines: Any, at: Any) -> dict[str, list[OrderEvent]]:
-    """Orders by customer; an order id that comes back at another instant is another order."""
-    baskets: dict[tuple[str, str, int], list[EventLine]] = {}
-    for customer, order, instant, line in _rows(serving, lines, at):
-        baskets.setdefault((customer, order, instant), []).append(line)
+    """Orders by customer, oldest first; an order id that comes back at another instant is another order."""
+    baskets: dict[tuple[int, str, str], list[_Line]] = {}
+    for line in _lines(serving, lines, at):
+        baskets.setdefault((line.at, line.customer, line.order), []).append(line)
     orders: dict[str, list[OrderEvent]] = {}
     seen: set[tuple[str, str]] = set()
-    for (customer, order, instant), content in sorted(baskets.items(), key=lambda each: each[0][2]):
+    for (instant, customer, order), content in sorted(baskets.items()):
         name = f"{order}@{instant}" if (customer, order) in seen else order
         seen.add((customer, order))
-        event = OrderEvent(f"{name}/{instant}", customer, instant, tuple(content), order_id=name)
+        store, channel = min((line.store or "", line.channel or "") for line in content)
+        event = OrderEvent(name, customer, instant, tuple(each.content for each in content), name, store, channel)
         orders.setdefault(customer, []).append(event)
     return orders
 
 
-def _rows(serving: Serving, lines: Any, at: Any) -> Iterator[tuple[str, str, int, EventLine]]:
-    """Customer, order, instant and content of each line."""
+class _Line(NamedTuple):
+    customer: str
+    order: str
+    at: int
+    store: str | None
+    channel: str | None
+    content: EventLine
+
+
+def _lines(serving: Serving, lines: Any, at: Any) -> Iterator[_Line]:
     scale = 10**serving.snapshot.facts.minor_digits
-    n = len(lines)
+    defaults = {c.ORDER: None, c.STORE: None, c.CHANNEL: None, c.QUANTITY: 1.0, c.AMOUNT: 0.0, c.DISCOUNT: 0.0}
+    names = (c.CUSTOMER, c.PRODUCT, *defaults)
+    columns = [lines[name].tolist() if name in lines.columns else [defaults[name]] * len(lines) for name in names]
+    for instant, customer, product, order, store, channel, quantity, *money in zip(at.tolist(), *columns, strict=True):
+        amount, discount = (round(float(each) * scale) for each in money)
+        content = EventLine(str(product), float(quantity), amount, discount)
+        yield _Line(str(customer), _text(order) or f"@{instant}", instant, _text(store), _text(channel), content)
 
-    def column(name: str, default: Any) -> Any:
-        return lines[name].tolist() if name in lines.columns else [default] * n
 
-    parts = zip(
-        column(c.CUSTOMER, ""),
-        column(c.ORDER, None),
-        at.tolist(),
-        column(c.PRODUCT, ""),
-        column(c.QUANTITY, 1.0),
-        column(c.AMOUNT, 0.0),
-        strict=True,
-    )
-    for customer, order, instant, product, quantity, amount in parts:
-        named = order is not None and order == order  # noqa: PLR0124  NaN is how pandas says missing
-        text = str(order) if named else f"@{instant}"
-        yield str(customer), text, instant, EventLine(str(product), float(quantity), round(float(amount) * scale))
+def _text(value: Any) -> str | None:
+    """None where pandas says missing: None, NaN, NaT, NA."""
+    import pandas as pd
+
+    return None if pd.isna(value) else str(value)
 
 
 def _row(serving: Serving, customer: str, orders: list[OrderEvent], as_of: int) -> dict[str, Any]:

@@ -57,5 +57,6 @@ def _signature() -> Any:
     from mlflow.types.schema import AnyType
 
     required = [ColSpec(AnyType(), column) for column in ("customer_id", "occurred_at", "product_id")]
-    optional = [ColSpec(AnyType(), column, required=False) for column in ("quantity", "amount", "order_id")]
+    names = ("quantity", "amount", "discount", "order_id", "store_id", "channel")
+    optional = [ColSpec(AnyType(), column, required=False) for column in names]
     return ModelSignature(inputs=Schema(required + optional), params=ParamSchema([ParamSpec("as_of", "string", "")]))

@@ -8,6 +8,7 @@ needs the package `barista` in the version the model names; input and output: `r
 from typing import Any
 
 import mlflow
+import pandas as pd
 
 
 class LinesModel(mlflow.pyfunc.PythonModel):
@@ -19,7 +20,7 @@ class LinesModel(mlflow.pyfunc.PythonModel):
 
         self.serving = open_lines_serving(context.artifacts)
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row a customer; see `answer_lines`."""
         del context
         from recsys.registry.lines import answer_lines

@@ -1,0 +1,191 @@
+"""Versions are registered with their run, one is the champion, and the bundle cache follows it or stays."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from pydantic import SecretStr
+
+from recsys.data.files import read_text
+from recsys.errors import BundleError, RegistryError, SnapshotError
+from recsys.registry import Change, Registry, RunRecord
+
+RECORD = RunRecord({"leaves": 31}, {"auc": 0.8125}, {"stage": "backtest"}, fingerprint="f1")
+
+
+@pytest.fixture
+def registry(workspace) -> Registry:
+    return Registry(workspace.settings)
+
+
+@pytest.fixture
+def run_of(registry):
+    """The MLflow run behind a version."""
+
+    def find(name: str, version: int):
+        (info,) = [each for each in registry.versions(name) if each.version == version]
+        return registry._client.get_run(info.run_id)
+
+    return find
+
+
+def test_a_published_bundle_has_a_run_with_what_was_recorded(registry, run_of, bundle, snapshot):
+    """Parameters, metrics, the fingerprint of the data and the bundle's digest stand beside the model."""
+    path = bundle()
+    version = registry.publish("churn", path, RECORD, snapshot)
+    run = run_of("churn", version)
+    digest = json.loads((path / "manifest.json").read_text())["digest"]
+    kept = {name: run.data.tags[name] for name in ("stage", "barista.data", "barista.bundle_digest")}
+    assert (run.data.params, run.data.metrics, kept, run.info.status) == (
+        {"leaves": "31"},
+        {"auc": 0.8125},
+        {"stage": "backtest", "barista.data": "f1", "barista.bundle_digest": digest},
+        "FINISHED",
+    )
+
+
+def test_reports_are_kept_with_the_run(registry, run_of, bundle, snapshot, tmp_path):
+    """Who looks at a version in MLflow finds its report there."""
+    (tmp_path / "report.html").write_text("<h1>churn</h1>")
+    version = registry.publish("churn", bundle(), RunRecord(artifacts=[tmp_path / "report.html"]), snapshot)
+    run = run_of("churn", version)
+    assert "report.html" in [each.path for each in registry._client.list_artifacts(run.info.run_id)]
+
+
+def test_hundreds_of_metrics_are_kept(registry, run_of, bundle, snapshot):
+    """More figures than MLflow takes at once arrive all the same."""
+    metrics = {f"m{i}": float(i) for i in range(250)}
+    version = registry.publish("value", bundle("value"), RunRecord({}, metrics), snapshot)
+    assert run_of("value", version).data.metrics == metrics
+
+
+def test_nothing_is_pickled(registry, run_of, bundle, snapshot, workspace):
+    """The stored model is text and numbers: code by name, arrays without objects."""
+    registry.publish("churn", bundle(), RECORD, snapshot)
+    found = {path.suffix for path in (workspace.directory / "mlruns").rglob("*") if path.is_file()}
+    assert found <= {".json", ".npy", ".txt", ".py", ".yaml", ".yml", ".html", ""}
+
+
+def test_a_new_version_serves_only_after_its_promotion(registry, bundle, snapshot):
+    """Registering and promoting are two decisions."""
+    first = registry.publish("churn", bundle(), RECORD, snapshot)
+    registry.promote("churn", first)
+    registry.publish("churn", bundle(intercept=1.0), RECORD, snapshot)
+    assert registry.champion("churn").version == first
+
+
+def test_an_unknown_version_is_not_promoted(registry, bundle, snapshot):
+    """The message lists the versions there are."""
+    version = registry.publish("churn", bundle(), RECORD, snapshot)
+    with pytest.raises(RegistryError, match=rf"found 999; expected one of .*{version}"):
+        registry.promote("churn", 999)
+
+
+def test_an_unknown_model_is_refused(registry):
+    """Names are those of the three models."""
+    with pytest.raises(RegistryError, match="offers, churn, value"):
+        registry.versions("uplift")
+
+
+def test_a_bundle_of_another_model_is_not_published(registry, bundle, snapshot):
+    """A value model never answers for churn."""
+    with pytest.raises(BundleError, match="another model"):
+        registry.publish("churn", bundle("value"), RECORD, snapshot)
+
+
+def test_a_snapshot_without_population_facts_is_refused(registry, bundle, tiny_workspace):
+    """An MLflow model that could not answer is not registered."""
+    with pytest.raises(SnapshotError, match="population"):
+        registry.publish("churn", bundle(), RECORD, tiny_workspace.current_snapshot())
+
+
+def test_pull_brings_the_champion_into_the_cache(registry, bundle, snapshot, workspace, tmp_path):
+    """Workers find the same bytes that were published."""
+    path = bundle(intercept=2.0)
+    registry.promote("churn", registry.publish("churn", path, RECORD, snapshot))
+    registry.pull(tmp_path / "cache")
+    version = read_text(tmp_path / "cache" / "churn" / "champion")
+    cached = tmp_path / "cache" / "churn" / version
+    assert {each.name: each.read_bytes() for each in cached.iterdir()} == {
+        each.name: each.read_bytes() for each in path.iterdir()
+    }
+
+
+def test_a_second_pull_changes_nothing(registry, bundle, snapshot, tmp_path):
+    """The cache is touched only when a champion changed."""
+    registry.promote("churn", registry.publish("churn", bundle(), RECORD, snapshot))
+    registry.pull(tmp_path / "cache")
+    assert registry.pull(tmp_path / "cache") == []
+
+
+def test_a_damaged_champion_is_refused_and_the_last_good_one_stays(registry, run_of, bundle, snapshot, tmp_path):
+    """Bytes changed in the artifact store never reach a worker."""
+    good = registry.publish("churn", bundle(), RECORD, snapshot)
+    registry.promote("churn", good)
+    registry.pull(tmp_path / "cache")
+    bad = registry.publish("churn", bundle(intercept=3.0), RECORD, snapshot)
+    registry.promote("churn", bad)
+    stored = f"{run_of('churn', bad).info.artifact_uri}/model/artifacts/bundle/churn.json"
+    with open(stored, "a") as file:  # noqa: PTH123
+        file.write(" ")
+    changes = [each for each in registry.pull(tmp_path / "cache") if each.name == "churn"]
+    serving = read_text(tmp_path / "cache" / "churn" / "champion")
+    registry.promote("churn", good)
+    assert (serving, [(c.before, c.after, "churn.json is damaged" in c.refused) for c in changes]) == (
+        str(good),
+        [(str(good), str(bad), True)],
+    )
+
+
+def test_with_a_key_only_signed_bundles_are_taken(workspace, bundle, snapshot):
+    """Whoever can write to the artifact store can't put a model of their own into service."""
+    signed = Registry(workspace.settings.model_copy(update={"bundle_key": SecretStr("k1")}))
+    with pytest.raises(BundleError, match="not signed"):
+        signed.publish("churn", bundle(), RECORD, snapshot)
+
+
+def test_a_bundle_signed_with_the_key_is_published_and_pulled(workspace, bundle, snapshot, tmp_path):
+    """The same key signs and verifies."""
+    settings = workspace.settings.model_copy(update={"bundle_key": SecretStr("k1"), "registry_prefix": "signed-"})
+    signed = Registry(settings)
+    version = signed.publish("churn", bundle(key=b"k1"), RECORD, snapshot)
+    signed.promote("churn", version)
+    assert signed.pull(tmp_path / "cache") == [Change("churn", None, str(version))]
+
+
+def test_tenants_with_another_prefix_see_other_versions(workspace, registry, bundle, snapshot):
+    """Two workspaces on one MLflow server keep apart by their prefix."""
+    registry.publish("churn", bundle(), RECORD, snapshot)
+    other = Registry(workspace.settings.model_copy(update={"registry_prefix": "other-"}))
+    assert (other.versions("churn"), len(registry.versions("churn")) > 0) == ((), True)
+
+
+def test_mlflow_that_does_not_answer_is_an_error_of_the_registry(workspace, monkeypatch):
+    """A server that is down is told with its cure."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI"):
+        Registry(workspace.settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:1"}))
+
+
+def test_opening_what_serves_imports_no_mlflow(workspace, registry, bundle, snapshot):
+    """Workers read the cache; MLflow with its 165 MB stays out of them."""
+    registry.promote("churn", registry.publish("churn", bundle(), RECORD, snapshot))
+    registry.pull(workspace.bundles)
+    program = (
+        "import sys; from recsys.settings import load_settings; from recsys.workspace import Workspace;"
+        f"Workspace.open(load_settings(workspace={str(workspace.directory)!r})).load_serving();"
+        "print(sorted({'mlflow', 'pandas', 'sklearn', 'lightgbm', 'implicit'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_versions_served_name_number_and_digest(workspace, registry, bundle, snapshot):
+    """An answer says exactly which model it came from."""
+    path = bundle(intercept=5.0)
+    version = registry.publish("churn", path, RECORD, snapshot)
+    registry.promote("churn", version)
+    registry.pull(workspace.bundles)
+    digest = json.loads((path / "manifest.json").read_text())["digest"]
+    assert workspace.load_serving().churn.version == f"{version}-{digest[:8]}"
