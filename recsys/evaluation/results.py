@@ -11,6 +11,7 @@ from recsys.errors import ReportError
 
 ModelName = Literal["offers", "churn", "value"]
 Role = Literal["model", "baseline"]
+Better = Literal["higher", "lower", "zero", "one", "level"]
 PlotKind = Literal["reliability", "lift", "gain", "deciles"]
 
 
@@ -18,14 +19,15 @@ PlotKind = Literal["reliability", "lift", "gain", "deciles"]
 class MetricRow:
     """One figure with its 95% interval; `low` and `high` are None where none was computed, `value` where undefined.
 
-    `better` says what to wish for: `higher`, `lower`, `zero` (bias) or `one` (calibration slope, sum ratio).
+    `better` says what to wish for: `higher`, `lower`, `zero` (bias), `one` (calibration slope, sum ratio), `level`
+    (the coverage of an 80% interval is 0.8).
     """
 
     name: str
     value: float | None
     low: float | None = None
     high: float | None = None
-    better: Literal["higher", "lower", "zero", "one"] = "higher"
+    better: Better = "higher"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,24 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Paired difference `first` - `second` in `metric` with its 95% interval over customers."""
+    """Paired difference `first` - `second` in `metric` with its 95% interval over customers; None where undefined."""
 
     metric: str
     first: str
     second: str
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def is_above_zero(self) -> bool:
+        """The whole interval lies above zero."""
+        return self.low is not None and self.low > 0
+
+    @property
+    def is_below_zero(self) -> bool:
+        """The whole interval lies below zero."""
+        return self.high is not None and self.high < 0
 
 
 @dataclass(frozen=True, slots=True)
