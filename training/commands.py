@@ -1,7 +1,8 @@
 """Commands that training adds to `barista`.
 
-Each lives in its own module (`training/<name>_command.py`) with a function `declare(app: typer.Typer)`; its module
-level imports only what is light (typer, errors), the rest inside the function that runs. `context.obj` is the `Settings`.
+Each lives in its own module (`training/<name>_command.py`) with a function `declare(app: typer.Typer)`. On the level of
+the module it imports only what is light (typer, errors); the rest inside the function that runs. `context.obj` is the
+`Settings`.
 """
 
 import typer

@@ -40,7 +40,8 @@ def _lines(status: "Status") -> list[str]:
     lines += [f"Model      {model.name} version {model.version} ({model.kind})" for model in status.models]
     if not status.models:
         lines.append("Models     none yet; run `barista train`")
-    scores = status.scores
-    lines.append(f"Scores     {scores['folder']}" if scores else "Scores     none yet; run `barista score`")
+    run = status.scores
+    scored = f"{run['run_id']}: {run['customers']:,} customers as of {to_iso(run['as_of'])}" if run else ""
+    lines.append(f"Scores     {scored or 'none yet; run `barista score`'}")
     total = sum(status.disk.values())
     return [*lines, f"Disk       {total / 1e6:,.0f} MB"]

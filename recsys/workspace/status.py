@@ -29,7 +29,7 @@ class Status:
     as_of          instant of the newest imported purchase [s], None before the first import; age [days]
     counts         customers, orders, lines, products, items of the snapshot
     events         events kept, and orders among them that are newer than the snapshot
-    scores         newest whole-base run: folder and manifest, None without one
+    scores         last published whole-base run: its id, as_of, versions and counts; None without one
     disk           bytes by folder
     """
 
@@ -66,7 +66,7 @@ def status_of(workspace: Workspace) -> Status:
         models=_models(workspace),
         events=workspace.events().count(),
         orders_since_snapshot=workspace.events().count_orders(after=as_of) if as_of is not None else 0,
-        scores=_newest_scores(workspace.directory / "scores"),
+        scores=_last_scores(workspace.directory / "scores" / "last.json"),
         disk={path.name: _size(path) for path in sorted(workspace.directory.iterdir())},
     )
 
@@ -82,12 +82,10 @@ def _models(workspace: Workspace) -> tuple[ModelStatus, ...]:
     return tuple(found)
 
 
-def _newest_scores(folder: Path) -> dict[str, Any] | None:
-    manifests = sorted(folder.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
-    if not manifests:
-        return None
-    manifest: dict[str, Any] = json.loads(manifests[-1].read_text(encoding="utf-8"))
-    return {"folder": manifests[-1].parent.name, **manifest}
+def _last_scores(file: Path) -> dict[str, Any] | None:
+    text = read_text(file)
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
 
 
 def _size(path: Path) -> int:
