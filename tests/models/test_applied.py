@@ -1,0 +1,110 @@
+"""The applied models give what their parts say, row by row."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.errors import BundleError
+from recsys.models.bundle import Bundle, Part
+from recsys.models.calibration import Isotonic, Platt
+from recsys.models.churn import ChurnModel, churn_content
+from recsys.models.forest import Forest
+from recsys.models.intervals import IntervalBins
+from recsys.models.linear import Linear
+from recsys.models.offers import OffersModel, offers_content
+from recsys.models.spec import FeatureSpec
+from recsys.models.value import ValueModel, value_content
+from tests.models.forests import delicate_rows, random_model
+
+SPEC = FeatureSpec(("f0", "f1", "f2"), 28, "customer-1")
+TEXT, THRESHOLDS = random_model(11, 20, 31, 3)
+FOREST = Forest.from_text(TEXT)
+LINEAR = Linear.of(SPEC.names, {"f0": 2.0}, -1.0)
+STEPS = Isotonic(np.array([-1.0, 0.0, 2.0]), np.array([0.05, 0.2, 0.7]))
+CURVE = Platt(1.0, -2.0)
+BINS = IntervalBins(np.array([1.0, 10.0]), np.array([0.5, 4.0]), np.array([3.0, 20.0]), 0.8)
+
+
+def bundled(content) -> Bundle:
+    """As `read_bundle` would give it."""
+    return Bundle(content, "00", signed=False)
+
+
+OFFERS = OffersModel.from_bundle(
+    bundled(offers_content(SPEC, FOREST, new=STEPS, repeat=CURVE, item_level="product")), "3-00"
+)
+CHURN = ChurnModel.from_bundle(bundled(churn_content(SPEC, FOREST, STEPS)), "1-00")
+VALUE = ValueModel.from_bundle(
+    bundled(value_content(SPEC, spend=Part(FOREST, "exp", 100.0), orders=Part(LINEAR), intervals=BINS)), "1-00"
+)
+
+
+def answers(X):
+    """Everything the three models say of rows (n, 3), as one matrix."""
+    raw = OFFERS.raw(X)
+    return np.column_stack(
+        [raw, OFFERS.probability(raw, X[:, 0] > 0), CHURN.probability(X), *VALUE.expected(X), CHURN.contributions(X),
+         VALUE.contributions(X), LINEAR.contributions(X), OFFERS.contributions(X)]
+    )  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 120), kept=st.integers(1, 120))
+def test_a_rows_answer_does_not_depend_on_the_other_rows(seed, n, kept):
+    """Any rows, permuted and thinned out, get the bits they had among all."""
+    X = delicate_rows(seed, n, 3, THRESHOLDS, np.float32)
+    chosen = np.random.default_rng(seed).permutation(n)[:kept]
+
+    assert answers(X[chosen]).tobytes() == answers(X)[chosen].tobytes()
+
+
+def test_new_and_repeat_have_their_own_curve():
+    """Raw 0 is 0.2 for a new item and σ(−2) for one bought before."""
+    found = OFFERS.probability(np.zeros(2), np.array([True, False]))
+
+    np.testing.assert_allclose(found, [0.2, 1 / (1 + np.exp(2))], rtol=1e-15)
+
+
+def test_value_applies_link_scale_and_intervals():
+    """A linear spend of 2·3 − 1 = 5 lies between the interpolated 0.5 + 4/9·3.5 and 3 + 4/9·17."""
+    model = ValueModel.from_bundle(
+        bundled(value_content(SPEC, spend=Part(LINEAR), orders=Part(LINEAR, "exp", 0.5), intervals=BINS)), "1"
+    )
+
+    found = model.expected(np.array([[3.0, 0.0, 0.0]]))
+
+    np.testing.assert_allclose(np.ravel(found), [5.0, 0.5 * np.exp(5), 0.5 + 14 / 9, 3 + 68 / 9])
+
+
+def test_a_negative_prediction_counts_as_nothing():
+    """A baseline below 0 says 0, not a debt."""
+    model = ValueModel.from_bundle(
+        bundled(value_content(SPEC, spend=Part(LINEAR), orders=Part(LINEAR), intervals=BINS)), "1"
+    )
+
+    assert model.expected(np.array([[-3.0, 0.0, 0.0]])).spend.tolist() == [0.0]
+
+
+def test_the_horizon_is_the_specs():
+    """All three know their horizon."""
+    assert (OFFERS.horizon_days, CHURN.horizon_days, VALUE.horizon_days) == (28, 28, 28)
+
+
+@pytest.mark.parametrize("model", [OffersModel, ChurnModel, ValueModel])
+def test_another_bundle_is_refused(model):
+    """A model is only made of its own kind of bundle."""
+    other = churn_content(SPEC, LINEAR, CURVE) if model is not ChurnModel else offers_content(
+        SPEC, LINEAR, new=STEPS, repeat=STEPS, item_level="product"
+    )  # fmt: skip
+
+    with pytest.raises(BundleError, match="another model"):
+        model.from_bundle(bundled(other), "1")
+
+
+def test_a_lacking_calibration_is_named():
+    """A bundle without its curve says which one."""
+    from dataclasses import replace
+
+    with pytest.raises(BundleError, match="calibration 'churn'"):
+        ChurnModel.from_bundle(bundled(replace(churn_content(SPEC, LINEAR, CURVE), calibrations={})), "1")
