@@ -66,8 +66,9 @@ def assemble_coded(
         block.channel = recoded(block.channel, channel_index)
     sorted_lines = _sorted_lines(blocks, customer_index, product_index, threads)
     history = _grouped(sorted_lines)
-    stores, history = _used(stores, history, "order_store")
-    channels, history = _used(channels, history, "order_channel")
+    stores, order_store = _used(stores, history.order_store)
+    channels, order_channel = _used(channels, history.order_channel)
+    history = replace(history, order_store=order_store, order_channel=order_channel)
     facts = replace(facts, as_of=int(history.order_time.max()))
     return Snapshot("memory", facts, customers, stores, channels, catalogue, history)
 
@@ -153,12 +154,11 @@ def _grouped(lines: _SortedLines) -> PurchaseHistory:
     )
 
 
-def _used(places: IdMap, history: PurchaseHistory, column: str) -> tuple[IdMap, PurchaseHistory]:
+def _used(places: IdMap, codes: npt.NDArray[np.uint16]) -> tuple[IdMap, npt.NDArray[np.uint16]]:
     """Only the places some order has: those of an order's later lines are not kept."""
-    codes = getattr(history, column)
     used = np.unique(codes[codes != UNKNOWN_CODE])
     if len(used) == len(places):
-        return places, history
+        return places, codes
     index = np.full(len(places), UNKNOWN_CODE, np.int32)
     index[used] = np.arange(len(used))
-    return places.subset(used), replace(history, **{column: recoded(codes, index)})
+    return places.subset(used), recoded(codes, index)
