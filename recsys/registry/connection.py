@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from recsys.errors import RegistryError
+from recsys.registry.address import tracking_uri
 from recsys.settings import Settings
 
 EXPERIMENT = "barista"
@@ -27,11 +28,6 @@ def open_client(settings: Settings) -> Any:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.get_experiment_by_name(EXPERIMENT)
     return client
-
-
-def tracking_uri(settings: Settings) -> str:
-    """Address of tracking and registry; SQLite in the workspace by default."""
-    return settings.mlflow_tracking_uri or f"sqlite:///{settings.workspace.resolve() / 'mlflow.db'}"
 
 
 def experiment_id(client: Any, settings: Settings) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from recsys.data.snapshot import Snapshot
 from recsys.errors import RegistryError
 from recsys.models.bundle import NAMES
-from recsys.registry.connection import experiment_id, open_client, tracking_uri, translated
+from recsys.registry.address import tracking_uri
+from recsys.registry.connection import experiment_id, open_client, translated
 from recsys.registry.packaging import save_pyfunc
 from recsys.registry.pulling import BUNDLE_PATH, Change, checked_bundle, pull_champion
 from recsys.settings import Settings

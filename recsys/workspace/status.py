@@ -66,7 +66,7 @@ def status_of(workspace: Workspace) -> Status:
         models=_models(workspace),
         events=workspace.events().count(),
         orders_since_snapshot=workspace.events().count_orders(after=as_of) if as_of is not None else 0,
-        scores=_last_scores(workspace.directory / "scores" / "last.json"),
+        scores=last_scores(workspace),
         disk={path.name: _size(path) for path in sorted(workspace.directory.iterdir())},
     )
 
@@ -82,8 +82,9 @@ def _models(workspace: Workspace) -> tuple[ModelStatus, ...]:
     return tuple(found)
 
 
-def _last_scores(file: Path) -> dict[str, Any] | None:
-    text = read_text(file)
+def last_scores(workspace: Workspace) -> dict[str, Any] | None:
+    """What the last published whole-base run was computed from; None without one."""
+    text = read_text(workspace.directory / "scores" / "last.json")
     found: dict[str, Any] | None = json.loads(text) if text else None
     return found
 
