@@ -16,6 +16,10 @@ from recsys.population.facts import PopulationArrays
 
 SUPPORT = 5
 """Customers that must have gone from one item to the other before it is a reason."""
+SHRINK = 20.0
+"""Customers the usual share counts for when own items compete for being the reason, so that small numbers don't win."""
+LIFT = 1.2
+"""A share is a reason only if it is this many times the usual one."""
 
 
 class Evidence(NamedTuple):
@@ -102,8 +106,10 @@ def _from_item(
     near, following = population.neighbours, population.transitions
     for j in range(near.item.shape[1]):
         if near.item[item, j] == target and near.after[item, j] >= SUPPORT:
-            buyers = population.items.buyers[item]
-            if found.led[at] < 0 or near.after[item, j] * found.led_buyers[at] > found.led_after[at] * buyers:
+            buyers, usual = population.items.buyers[item], population.items.buyers[target] / population.base.means[0]
+            share = (near.after[item, j] + SHRINK * usual) / (buyers + SHRINK)
+            best = (found.led_after[at] + SHRINK * usual) / (found.led_buyers[at] + SHRINK)
+            if found.led[at] < 0 or share > best:
                 found.led[at], found.led_orders[at] = item, own.orders[k]
                 found.led_after[at], found.led_buyers[at] = near.after[item, j], buyers
     if own.position[k] == own.counts[1] - 1:
@@ -119,7 +125,7 @@ def _reasons(serving: Serving, evidence: Evidence, at: int, item: int) -> tuple[
     made = (
         _own(evidence, at, name),
         _led(serving, evidence, at, item, name),
-        _next(serving, evidence, at, name),
+        _next(serving, evidence, at, item, name),
         _family(serving, evidence, at, item),
         _popular(serving, item),
     )
@@ -145,7 +151,7 @@ def _led(serving: Serving, evidence: Evidence, at: int, item: int, name: str) ->
     share = int(evidence.led_after[at]) / int(evidence.led_buyers[at])
     usual = int(items.buyers[item]) / max(1.0, float(serving.population.arrays.base.means[0]))
     lift = share / usual if usual > 0 else float("inf")
-    if lift <= 1.0:
+    if lift < LIFT:
         return None
     source, orders = serving.snapshot.catalogue.name(led), int(evidence.led_orders[at])
     text = (
@@ -169,13 +175,22 @@ def _times(orders: int) -> str:
     return "once" if orders == 1 else f"{orders} times"
 
 
-def _next(serving: Serving, evidence: Evidence, at: int, name: str) -> Reason | None:
-    source = int(evidence.next_item[at])
-    if source < 0:
+def _next(serving: Serving, evidence: Evidence, at: int, item: int, name: str) -> Reason | None:
+    source, facts = int(evidence.next_item[at]), serving.population.arrays
+    if source < 0 or source == item:
         return None
     rate, before = float(evidence.next_rate[at]), serving.snapshot.catalogue.name(source)
-    text = f"{rate:.0%} of baskets after one with {before} hold {name}"
-    return Reason("next_basket", text, {"source": before, "item": name, "share": round(rate, 4)})
+    usual = int(facts.items.orders[item]) / max(1.0, float(facts.base.means[4]))
+    if rate < LIFT * usual:
+        return None
+    text = f"{rate:.0%} of baskets after one with {before} hold {name}, {rate / usual:.1f} times the usual {usual:.0%}"
+    numbers: dict[str, float | str] = {
+        "source": before,
+        "item": name,
+        "share": round(rate, 4),
+        "usual": round(usual, 4),
+    }
+    return Reason("next_basket", text, numbers)
 
 
 def _family(serving: Serving, evidence: Evidence, at: int, item: int) -> Reason | None:

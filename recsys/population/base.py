@@ -20,7 +20,8 @@ def fit_base(snapshot: Snapshot) -> Base:
     counts = fit_bgnbd(x, t_x, age)
     money = fit_gamma_gamma_or_mean(x, seen.mean_spend[bought], _spend_per_order(snapshot))
     rhythm = fit_rhythm(arrays, history.order_start, snapshot.as_of, zone)
-    means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, _spend_per_order(snapshot)])
+    n_orders = float(history.n_orders)
+    means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, _spend_per_order(snapshot), n_orders])
     btyd = np.array([counts.r, counts.alpha, counts.a, counts.b, money.p, money.q, money.v])
     return Base(btyd, rhythm.table, means)
 

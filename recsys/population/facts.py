@@ -108,7 +108,8 @@ class Base(NamedTuple):
 
     btyd    float64 (7,)   r, alpha, a, b of BG/NBD [days], p, q, v of Gamma-Gamma [minor units]
     rhythm  float64 (n, 4) overdue ratio, and the 10%, 50%, 90% quantiles of the remaining time in own mean gaps
-    means   float64 (4,)   customers, mean days between purchase days, its weight when shrinking, mean spend per order
+    means   float64 (5,)   customers, mean days between purchase days, its weight when shrinking, mean spend per order,
+                           orders
     """
 
     btyd: npt.NDArray[np.float64]
