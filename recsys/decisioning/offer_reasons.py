@@ -138,9 +138,9 @@ def _own(evidence: Evidence, at: int, name: str) -> Reason | None:
         return None
     numbers: dict[str, float | str] = {"item": name, "orders": orders, "days_since_last": round(since, 1)}
     if orders == 1:
-        return Reason("bought_once", f"bought {name} once, {since:.0f} days ago", numbers)
+        return Reason("bought_once", f"bought {name} once, {_days(since)} ago", numbers)
     gap = float(evidence.gap[at])
-    text = f"buys {name} every {gap:.0f} days ({orders} orders), last {since:.0f} days ago"
+    text = f"buys {name} every {_days(gap)} ({orders} orders), last {_days(since)} ago"
     return Reason("own_rhythm", text, {**numbers, "gap_days": round(gap, 1)})
 
 
@@ -169,6 +169,10 @@ def _led(serving: Serving, evidence: Evidence, at: int, item: int, name: str) ->
         "lift": round(lift, 2),
     }
     return Reason("went_on_to_buy", text, numbers)
+
+
+def _days(days: float) -> str:
+    return "1 day" if round(days) == 1 else f"{days:.0f} days"
 
 
 def _times(orders: int) -> str:

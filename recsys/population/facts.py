@@ -1,6 +1,8 @@
 """Population: what is known of the whole base at `as_of`, as arrays that kernels read."""
 
 import json
+import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -156,12 +158,16 @@ class Population:
     assortment: Assortment
 
     def save(self, directory: Path) -> None:
-        """Write arrays and `population.json` into `directory`, which must not exist."""
-        directory.mkdir(parents=True)
+        """Write arrays and `population.json` to `directory`, whole or not at all; what was there is replaced."""
+        work = directory.parent / f".population-{os.getpid()}"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
         for name, array in _flat(self.arrays, self.assortment).items():
-            save_array(directory / f"{name}.npy", array)
+            save_array(work / f"{name}.npy", array)
         text = {"format": FORMAT, "as_of": self.as_of, "snapshot_id": self.snapshot_id, "spec": asdict(self.spec)}
-        (directory / "population.json").write_text(json.dumps(text, indent=1))
+        (work / "population.json").write_text(json.dumps(text, indent=1))
+        shutil.rmtree(directory, ignore_errors=True)
+        work.rename(directory)
 
     @classmethod
     def load(cls, directory: Path) -> Self:

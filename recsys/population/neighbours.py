@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recsys.data.history import HistoryArrays, PurchaseHistory
 from recsys.population.facts import Neighbours
 
+
 def fit_neighbours(
     pairs: npt.NDArray[np.int64], history: PurchaseHistory, product_item: npt.NDArray[np.int32], n_items: int, k: int
 ) -> Neighbours:
