@@ -1,0 +1,41 @@
+"""The service in a thread of this process, for notebooks and tests: real HTTP on a free port of this machine."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from recsys.workspace import Workspace
+from serving.answers import open_answers
+from serving.http.app import create_app
+from serving.http.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Where it answers, and the state it answers from."""
+
+    address: str
+    state: State
+
+
+@contextmanager
+def serve_locally(workspace: Workspace) -> Iterator[Local]:
+    """Serve `workspace` for the block."""
+    state = State(workspace, open_answers)
+    state.refresh()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(create_app(state), log_config=None, server_header=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.005)
+        try:
+            yield Local(f"http://127.0.0.1:{listening.getsockname()[1]}", state)
+        finally:
+            server.should_exit = True
+            thread.join()

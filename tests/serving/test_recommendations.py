@@ -1,0 +1,108 @@
+"""POST /v1/recommendations: every key changes an answer, unknown customers are answered, purchases count at once."""
+
+import pytest
+
+CHANGES = [
+    ("customer_id", {"customer_id": "bob"}),
+    ("n", {"n": 1}),
+    ("mode", {"mode": "new"}),
+    ("exclude", {"exclude": ["latte"]}),
+    ("basket", {"basket": [{"product_id": "muffin", "quantity": 2, "amount": 5.2}]}),
+    ("context.groups", {"context": {"groups": ["FOOD"]}}),
+    ("context.store_id", {"context": {"store_id": "south"}}),
+    ("reasons", {"reasons": True}),
+]
+
+
+@pytest.mark.parametrize(("key", "change"), CHANGES, ids=[key for key, _ in CHANGES])
+def test_each_key_changes_the_answer(shared, key, change):
+    """Every key of the request makes a difference to what is offered."""
+    assert shared.offers(**change)["offers"] != shared.offers()["offers"]
+
+
+def test_new_offers_only_what_was_never_bought(shared):
+    """Mode `new` leaves out what the customer bought."""
+    assert {offer["item_id"] for offer in shared.offers(mode="new")["offers"]} == {"flat-white", "tea", "muffin"}
+
+
+def test_repeat_offers_only_what_was_bought(shared):
+    """Mode `repeat` keeps to what the customer bought."""
+    assert {offer["item_id"] for offer in shared.offers(mode="repeat")["offers"]} == {"latte", "scone"}
+
+
+def test_a_store_offers_only_what_it_sells(shared):
+    """A context with a store keeps to the items sold there."""
+    offers = shared.offers(context={"store_id": "south"})["offers"]
+    assert {offer["item_id"] for offer in offers} == {"tea", "muffin"}
+
+
+def test_unknown_customer_gets_popular_items_labelled(shared):
+    """A stranger is no error: the answer says that it rests on little."""
+    answer = shared.offers(customer_id="nobody-yet")
+    assert (answer["evidence"], len(answer["offers"])) == ("low", 5)
+
+
+def test_ranks_count_from_one_and_scores_fall(shared):
+    """Offers come best first by the raw score, ranks counted from one."""
+    offers = shared.offers()["offers"]
+    ranking = [(offer["rank"], -offer["raw"]) for offer in offers]
+    assert ranking == sorted(ranking)
+    assert ranking[0][0] == 1
+
+
+def test_a_basket_counts_as_bought(shared):
+    """What is in the basket is not new any more and never offered."""
+    basket = [{"product_id": "tea", "quantity": 1, "amount": 2.1}]
+    assert "tea" not in {offer["item_id"] for offer in shared.offers(mode="mixed", basket=basket)["offers"]}
+
+
+def test_a_reported_purchase_changes_the_next_offers(service, purchase):
+    """A purchase acknowledged is a repeat, not news, in the very next answer."""
+    service.report(purchase(product="tea"))
+    assert "tea" in {offer["item_id"] for offer in service.offers(mode="repeat")["offers"]}
+
+
+def test_a_reported_purchase_changes_the_next_scores(service, purchase):
+    """Churn, value and next purchase all move with an acknowledged purchase."""
+    before = service.scores()
+    service.report(purchase())
+    after = service.scores()
+    fields = [("churn", "probability"), ("value", "expected_spend"), ("value", "next_purchase_at")]
+    assert all(before[part][name] != after[part][name] for part, name in fields)
+
+
+def test_a_refund_changes_the_next_scores(service, purchase):
+    """A refund counts at once too."""
+    before = service.scores()
+    service.report(purchase(product="latte") | {"type": "refund"})
+    assert service.scores()["value"]["expected_spend"] != before["value"]["expected_spend"]
+
+
+def test_answers_say_what_they_come_from(shared):
+    """Every answer names instant, snapshot and model version."""
+    answer, snapshot = shared.offers(), shared.workspace.current_snapshot()
+    expected = ("2024-03-12T10:30:00+01:00", snapshot.snapshot_id)
+    assert (answer["as_of"], answer["snapshot_id"]) == expected
+    assert answer["model_version"].startswith("1-")
+
+
+def test_without_an_offers_model_the_answer_says_why(make_workspace, serve):
+    """A workspace without an offers model answers 409 with a cure, and scores all the same."""
+    workspace = make_workspace()
+    (workspace.bundles / "offers" / "champion").unlink()
+    service = serve(workspace)
+    problem = service.http.post("/v1/recommendations", json={"customer_id": "ann"})
+    assert (problem.status_code, "barista train" in problem.json()["cure"]) == (409, True)
+    assert service.scores()["churn"] is not None
+
+
+def test_reasons_only_when_asked_for(shared):
+    """Scores carry reasons exactly when the query asks for them."""
+    assert shared.scores()["churn"]["reasons"] == []
+    assert shared.scores(reasons="true")["churn"]["reasons"] != []
+
+
+def test_an_id_may_hold_slashes_and_spaces(service, purchase):
+    """Ids are opaque: whatever a shop uses is found again when it is escaped."""
+    service.report(purchase(customer="a b/c?d"))
+    assert service.scores("a%20b%2Fc%3Fd")["evidence"] == "history"
