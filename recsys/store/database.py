@@ -79,11 +79,11 @@ class Database:
         return rows
 
     def _new_reader(self) -> Any:
-        """A cursor for this thread alone; the connection behind it stays checked out as long as the thread lives."""
+        """A cursor for this thread alone; the connection behind it leaves the pool and lives as long as the thread."""
         connection: PoolProxiedConnection = self._engine.raw_connection()
         if not self.is_sqlite:
-            connection.detach()
-            connection.driver_connection.autocommit = True  # type: ignore[union-attr]
+            connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
+        connection.detach()
         self._local.connection, self._local.cursor = connection, connection.cursor()
         return self._local.cursor
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 from hypothesis import given
@@ -157,6 +157,23 @@ def test_threads_appending_at_once_lose_nothing(store):
     for thread in threads:
         thread.join()
     assert (len(store.orders_of("anna")), store.last_sequence()) == (80, 80)
+
+
+def test_more_threads_than_pooled_connections_read_at_once(store):
+    """Each thread of a busy service has its own reader and none waits for a free one."""
+    store.append([purchase()])
+    found, barrier = [], Barrier(30, timeout=60)
+
+    def read() -> None:
+        found.append(len(store.orders_of("anna")))
+        barrier.wait()
+
+    threads = [Thread(target=read) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1] * 30
 
 
 @given(
