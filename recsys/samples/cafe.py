@@ -30,6 +30,46 @@ DISCOUNT_SHARE = 0.06
 """Share of lines sold at ten percent off."""
 
 _CHUNK = 50_000
+_MAPPING = f"""# How the café's files become transactions, products and customers.
+[business]
+timezone = "{TIMEZONE}"
+currency = "{CURRENCY}"
+
+[transactions]
+file = "transactions.csv"
+[transactions.columns]
+customer_id = "customer_id"
+occurred_at = "occurred_at"
+product_id = "product_id"
+quantity = "quantity"
+amount = "amount"
+discount = "discount"
+order_id = "order_id"
+channel = "channel"
+
+[products]
+file = "products.csv"
+[products.columns]
+product_id = "product_id"
+name = "name"
+price = "price"
+group = "group"
+family = "family"
+
+[customers]
+file = "customers.csv"
+[customers.columns]
+customer_id = "customer_id"
+[customers.attributes]
+birth_year = "birth_year"
+sex = "sex"
+district = "district"
+
+[items]
+levels = {list(LEVELS)}
+[items.not_offerable]
+family = {list(NOT_OFFERABLE["family"])}
+"""
 _PRODUCT_IDS = np.array([dish.product_id for dish in MENU])
 
 
@@ -62,7 +102,10 @@ class Cafe:
         return assemble(self.transactions, facts, self.products, CatalogueRules(LEVELS, "product", NOT_OFFERABLE))
 
     def write(self, directory: Path) -> None:
-        """Write transactions.csv, products.csv, customers.csv as a till would: local ISO times with offset, euros."""
+        """Write transactions.csv, products.csv, customers.csv as a till would, and cafe.toml, which imports them.
+
+        Times are local ISO instants with their offset, money is in euros.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         instant = pl.from_epoch(c.TIME, "s").dt.replace_time_zone("UTC").dt.convert_time_zone(TIMEZONE)
         money = [(pl.col(name) / 100).round(2) for name in (c.AMOUNT, c.DISCOUNT)]
@@ -70,6 +113,7 @@ class Cafe:
         till.write_csv(directory / "transactions.csv", float_precision=2)
         self.products.write_csv(directory / "products.csv", float_precision=2)
         self.customers.write_csv(directory / "customers.csv")
+        (directory / "cafe.toml").write_text(_MAPPING, encoding="utf-8")
 
 
 def simulate(

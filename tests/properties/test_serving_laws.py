@@ -23,7 +23,7 @@ from recsys.testing.serving import HORIZON, SMALL, linear_serving
 from recsys.testing.strategies import catalogue, line_tables
 from tests.properties.test_data_laws import as_events
 
-EXAMPLES = settings(max_examples=25, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
+EXAMPLES = settings(max_examples=15, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
 CUT = builders.START + 40 * DAY
 MODES = ("new", "repeat", "mixed")
 

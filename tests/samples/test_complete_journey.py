@@ -6,8 +6,39 @@ import polars as pl
 import pytest
 
 from recsys.data.cataloguing import build_catalogue
+from recsys.data.importing import ImportResult, run_import
 from recsys.errors import ImportRefused
 from recsys.samples import complete_journey
+
+
+@pytest.fixture(scope="module")
+def imported() -> ImportResult:
+    """The whole sample, imported."""
+    return run_import(complete_journey.mapping())
+
+
+def test_nothing_of_the_sample_is_lost(imported: ImportResult) -> None:
+    """The published numbers of lines, baskets, households and products arrive."""
+    counts = imported.report.counts
+    assert (counts["lines"], counts["orders"], counts["customers"]) == (1_469_307, 155_848, 2_469)
+
+
+def test_the_report_tells_of_lines_without_quantity(imported: ImportResult) -> None:
+    """The 8,869 lines of quantity 0 are counted in the report."""
+    assert {odd.name: odd.count for odd in imported.report.oddities}["zero_quantities"] == 8_869
+
+
+def test_the_report_tells_of_gasoline(imported: ImportResult) -> None:
+    """The report names a product that alone makes up 83% of all quantity: gasoline."""
+    dwarfing = next(odd for odd in imported.report.oddities if odd.name == "dwarfing_products")
+    assert "6534178: 83.0%" in dwarfing.examples[0]
+
+
+def test_amounts_add_up_to_the_cent(imported: ImportResult) -> None:
+    """The sum of line totals is that of the file, in cents."""
+    file = complete_journey.data_directory() / "transactions.parquet"
+    total = pl.scan_parquet(file).select((pl.col("sales_value") * 100).round().cast(pl.Int64).sum()).collect().item()
+    assert imported.snapshot.history.line_amount.sum() == total
 
 
 def test_every_mapped_column_exists_in_the_files() -> None:
