@@ -74,7 +74,7 @@ class Snapshot:
         """Write the snapshot to `parent/<snapshot_id>`, whole or not at all, and return it opened from there.
 
         `tables` are further files kept with it, by name (products.parquet, customers.parquet, import.json).
-        The id is the digest of all arrays; `tables` are digested too but do not change the id.
+        The id is the digest of all arrays, facts and tables: a changed opt-out alone makes a new snapshot.
         """
         parent.mkdir(parents=True, exist_ok=True)
         work = parent / f".writing-{os.getpid()}"
@@ -84,11 +84,10 @@ class Snapshot:
         self.catalogue.save(work)
         for name in ("customers", "stores", "channels"):
             getattr(self, name).save(work, name)
-        digests = {path.name: file_digest(path) for path in sorted(work.iterdir())}
-        snapshot_id = _identity(digests, self.facts)
         for name, content in (tables or {}).items():
             (work / name).write_bytes(content)
-            digests[name] = file_digest(work / name)
+        digests = {path.name: file_digest(path) for path in sorted(work.iterdir())}
+        snapshot_id = _identity(digests, self.facts)
         (work / "manifest.json").write_text(json.dumps(self._manifest(snapshot_id, digests), indent=1))
         target = parent / snapshot_id
         _publish(work, target)

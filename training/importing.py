@@ -1,0 +1,127 @@
+"""Imports into a workspace: read, fold, fit the population, publish; or leave everything as it was."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from recsys.data.importing import Folding, ImportResult, Mode, Progress, run_import
+from recsys.data.mapping import Mapping
+from recsys.data.merging import open_base
+from recsys.data.report import ImportReport
+from recsys.data.snapshot import Snapshot
+from recsys.data.tail import OrderEvent
+from recsys.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from recsys.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imported:
+    """A published import: the snapshot now in use, its report, and the directory of rejects.csv and report.json."""
+
+    snapshot: Snapshot
+    report: ImportReport
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """How a source is laid over what the workspace holds.
+
+    mode    `replace`, `append` or `correct`
+    period  first day and the day after the last (ISO dates in the business time zone, or instants): only it is replaced
+    events  fold in the orders the service was told of
+    now     the import's clock [s]; default: this machine's
+    """
+
+    mode: Mode = "replace"
+    period: tuple[str, str] | None = None
+    events: bool = True
+    now: int | None = None
+
+
+def import_into(
+    workspace: "Workspace", mapping: Mapping, plan: ImportPlan | None = None, progress: Progress | None = None
+) -> Imported:
+    """Import a source into `workspace` and make it the current snapshot; a failure leaves the former one in use.
+
+    Raises:
+        ImportRefused: see `recsys.data.importing.run_import`; the import's directory says which rows and why.
+        MappingError: a mapped column is missing.
+        WorkspaceLocked: another process writes to the workspace.
+    """
+    from recsys.store.sql_source import read_sql
+
+    plan = plan or ImportPlan()
+    with workspace.writing():
+        directory = new_directory(workspace.directory / "imports")
+        folding = _folding(workspace, mapping, plan)
+        result = run_import(mapping, folding, directory=directory, now=plan.now, sql=read_sql, progress=progress)
+        saved = _saved(workspace, result, progress)
+        workspace.publish_snapshot(saved.snapshot_id)
+        workspace.prune_snapshots()
+        result.report.status = "published"
+        result.report.write()
+    return Imported(saved, result.report, directory)
+
+
+def _saved(workspace: "Workspace", result: ImportResult, progress: Progress | None) -> Snapshot:
+    """The snapshot on disk with the population facts that answers need."""
+    from recsys.population.fit import fit_population
+
+    say = progress or (lambda _stage, _done: None)
+    say("writing", 0.0)
+    saved = result.save(workspace.snapshots)
+    say("writing", 1.0)
+    population = workspace.snapshots / saved.snapshot_id / "population"
+    if not population.is_dir():
+        say("population", 0.0)
+        fitting = population.with_name(f".population-{secrets.token_hex(4)}")
+        fit_population(saved, threads=workspace.settings.threads).save(fitting)
+        fitting.rename(population)
+    say("population", 1.0)
+    return saved
+
+
+def new_directory(imports: Path) -> Path:
+    """A new directory `<time>-<id>` for rejects and report."""
+    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+    directory = imports / name
+    directory.mkdir(parents=True)
+    return directory
+
+
+def _folding(workspace: "Workspace", mapping: Mapping, plan: ImportPlan) -> Folding:
+    current = workspace.snapshot_id()
+    partial = plan.mode != "replace" or plan.period is not None
+    base = open_base(workspace.snapshots / current) if partial and current is not None else None
+    period = None
+    if plan.period is not None:
+        zone = ZoneInfo(mapping.business.timezone)
+        period = (_instant(plan.period[0], zone), _instant(plan.period[1], zone))
+    events = _told(workspace) if plan.events else ()
+    return Folding(plan.mode, base, period, events)
+
+
+def _instant(text: str, zone: ZoneInfo) -> int:
+    """Seconds of an ISO date or instant, local time of `zone` where it names none."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RequestRefused("A period is given by ISO dates", found=text, expected="for example 2024-03-01") from error
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=zone)
+    return int(instant.astimezone(UTC).timestamp())
+
+
+def _told(workspace: "Workspace") -> tuple[OrderEvent, ...]:
+    """Orders in the event store; none is made for a workspace that has no store yet."""
+    if workspace.settings.database_url is None and not (workspace.directory / "barista.db").exists():
+        return ()
+    by_customer = workspace.events().orders_by_customer()
+    return tuple(order for orders in by_customer.values() for order in orders)
