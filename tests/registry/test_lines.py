@@ -85,6 +85,12 @@ def test_lines_after_as_of_change_nothing(answer):
     assert whole.equals(past)
 
 
+def test_an_order_id_that_comes_back_later_is_another_order(answer):
+    """Tills start numbering anew; two visits stay two visits."""
+    reused = answer(lambda table: table.assign(order_id="1"))
+    assert reused.equals(answer(lambda table: table.drop(columns="order_id")))
+
+
 def test_texts_of_instants_are_read_like_instants(answer):
     """A CSV read without parsing dates gives the same answer."""
     assert answer(lambda table: table.assign(occurred_at=table["occurred_at"].astype(str))).equals(answer())

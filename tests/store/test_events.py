@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data.history import order_key
@@ -176,6 +176,7 @@ def test_more_threads_than_pooled_connections_read_at_once(store):
     assert found == [1] * 30
 
 
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(
