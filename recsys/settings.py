@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     workspace: Path = Field(Path("workspace"), description="Directory with snapshots, database, models and reports.")
     clock: str = Field(
         "now",
-        description="What `as_of` is: `now`, `snapshot` (the last purchase of the imported data) or an ISO instant with a zone.",
+        description="What `as_of` is: `now`, `snapshot` (the end of the imported data) or an ISO instant with a zone.",
     )
     database_url: SecretStr | None = Field(
         None,
@@ -66,8 +66,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is the library's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments before environment before `barista.toml` of the workspace."""
         workspace = init_settings().get("workspace") or env_settings().get("workspace") or "workspace"

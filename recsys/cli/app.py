@@ -4,6 +4,7 @@ Commands are thin: what they need is imported when they run, so that `barista --
 A command takes `context: typer.Context`; `context.obj` is the `Settings`.
 """
 
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +23,8 @@ OWN = (status_command, backup_command, registry_command, demo_command)
 
 def main() -> None:
     """Run `barista`; an error a user can cure is one line on standard error and exit code 1."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads: idle BLAS threads would spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         build_app()()
     except BaristaError as error:

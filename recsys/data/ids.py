@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -41,7 +42,7 @@ class Texts:
     def __iter__(self) -> Iterator[str]:
         whole = self.blob.tobytes()
         bounds = self.offsets.tolist()
-        return (whole[start:stop].decode() for start, stop in zip(bounds, bounds[1:], strict=False))
+        return (whole[start:stop].decode() for start, stop in pairwise(bounds))
 
     def __getitem__(self, index: int) -> str:
         """Text at `index`.

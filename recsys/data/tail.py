@@ -66,8 +66,8 @@ def rows_at(
 ) -> CustomerRows:
     """Rows of customer `customer` (`ABSENT`: not in the snapshot) at `as_of` [s], with events and basket folded in.
 
-    Without events and basket the snapshot's own arrays are used in place. An event whose key the snapshot (or an earlier
-    event) already has is the same order and counts once. Basket lines count as bought at `as_of`.
+    Without events and basket the snapshot's own arrays are used in place. An event whose key the snapshot (or an
+    earlier event) already has is the same order and counts once. Basket lines count as bought at `as_of`.
     The result equals, array for array, the rows of a snapshot imported with the same orders.
     """
     arrays = snapshot.history.arrays()
