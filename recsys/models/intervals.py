@@ -25,6 +25,9 @@ MAX_BINS = 25
 NEAR_ZERO = 0.02
 """Predictions below this share of the mean prediction count as this share: a ratio to nearly 0 means nothing."""
 
+SMALLEST = 1e-6
+"""Where all predictions are smaller they are taken for 0."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntervalBins:
@@ -52,7 +55,8 @@ class IntervalBins:
         if len(predicted) < MIN_ROWS:
             raise NotEnoughData("Too few rows for intervals", found=len(predicted), expected=f"at least {MIN_ROWS}")
         order = np.lexsort((actual, predicted))
-        floor = NEAR_ZERO * float(np.mean(predicted))
+        mean = float(np.mean(predicted))
+        floor = NEAR_ZERO * mean if mean > SMALLEST else 0.0
         knots = [
             _knot(predicted[rows], actual[rows], level, floor)
             for rows in np.array_split(order, min(len(order) // MIN_ROWS, MAX_BINS))
@@ -66,9 +70,9 @@ class IntervalBins:
     def apply(self, predicted: npt.ArrayLike) -> tuple[Floats, Floats]:
         """(low, high), each (n,), for predictions (n,)."""
         values = np.ascontiguousarray(predicted, dtype=np.float64)
-        beyond = np.maximum(values / self.x[-1], 1.0) if self.x[-1] > 0 else np.ones(len(values))
+        beyond = np.maximum(values / self.x[-1], 1.0) if self.x[-1] > SMALLEST else np.ones(len(values))
         low, high = interpolate(values, self.x, self.low), interpolate(values, self.x, self.high)
-        return low * beyond, high * beyond
+        return low * beyond, np.maximum(low, high) * beyond
 
     def to_json(self) -> dict[str, Any]:
         """As stored in a bundle."""

@@ -54,6 +54,13 @@ def test_a_bundle_read_back_is_the_bundle_written(written, tmp_path):
     assert write_bundle(tmp_path / "again", bundle.content, KEY) == bundle.digest
 
 
+def test_link_and_scale_come_back(written):
+    """A part means the same after reading."""
+    parts = read_bundle(written).content.parts
+
+    assert [(parts[name].link, parts[name].scale) for name in ("spend", "orders")] == [("exp", 0.5), ("identity", 1.0)]
+
+
 def test_equal_content_gives_equal_bytes(written, tmp_path):
     """Neither time nor place of writing is in a bundle."""
     write_bundle(tmp_path / "elsewhere", content(), KEY)

@@ -78,6 +78,19 @@ def test_a_wrong_number_is_refused(name, value):
         Forest.from_text("\n".join(lines))
 
 
+def test_a_child_before_its_parent_is_refused():
+    """The kernels go through the splits once, in order; a tree numbered otherwise would score wrongly."""
+    text = random_model(7, 1, 1, 3)[0].replace("num_leaves=1", "num_leaves=4")
+    for name, value in {
+        "split_feature": "0 1 2", "threshold": "0 0 0", "decision_type": "2 2 2", "left_child": "2 -3 1",
+        "right_child": "-1 -4 -2", "leaf_value": "1 2 3 4", "leaf_count": "1 1 1 1", "internal_count": "4 2 3",
+    }.items():  # fmt: skip
+        text = "\n".join(f"{name}={value}" if line.startswith(f"{name}=") else line for line in text.splitlines())
+
+    with pytest.raises(BundleError, match="before its parent"):
+        Forest.from_text(text)
+
+
 def test_a_missing_tree_is_refused():
     """The header counts the trees."""
     begin, end = TEXT.index("Tree=2"), TEXT.index("end of trees")

@@ -61,8 +61,8 @@ def test_a_small_sample_keeps_the_level_on_average():
 
 
 def test_the_quantiles_are_those_of_conformal_prediction():
-    """Of 99 values 1..99 the 10th and 90th: a further draw lies between them with probability 80/100."""
-    assert central_quantiles(np.arange(1.0, 100.0), 0.8) == (10.0, 90.0)
+    """Of 100 values 1..100 the 10th and 91st: a further draw lies between them with probability 81/101, not less."""
+    assert central_quantiles(np.arange(1.0, 101.0), 0.8) == (10.0, 91.0)
 
 
 def test_zeros_at_the_low_end_lower_the_high_end():
