@@ -95,3 +95,33 @@ def _over(part: Floats, whole: Floats) -> Floats:
     """Quotient of `part` and `whole`, NaN where `whole` is 0."""
     quotient: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return quotient
+
+
+def split_truth(truth: Truth, bought: Truth) -> tuple[Truth, Truth]:
+    """Truth apart into what was never bought before and what was: (new, repeat); `bought` is the history's items."""
+    known = in_sets(truth.start, truth.item, bought.start, bought.item)
+    owner = np.repeat(np.arange(len(truth.sizes)), truth.sizes)
+    return _kept(truth, owner, ~known), _kept(truth, owner, known)
+
+
+@numba.njit(cache=True, nogil=True)
+def in_sets(
+    start: npt.NDArray[np.int64],
+    item: npt.NDArray[np.int32],
+    other_start: npt.NDArray[np.int64],
+    other_item: npt.NDArray[np.int32],
+) -> npt.NDArray[np.bool_]:
+    """Whether each item of one customer's set is in the same customer's other set; shape of `item`."""
+    found = np.zeros(len(item), np.bool_)
+    for customer in range(len(start) - 1):
+        other = other_item[other_start[customer] : other_start[customer + 1]]
+        for at in range(start[customer], start[customer + 1]):
+            place = np.searchsorted(other, item[at])
+            found[at] = place < len(other) and other[place] == item[at]
+    return found
+
+
+def _kept(truth: Truth, owner: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> Truth:
+    start = np.zeros(len(truth.start), np.int64)
+    np.cumsum(np.bincount(owner[kept], minlength=len(truth.start) - 1), out=start[1:])
+    return Truth(start, truth.item[kept])
