@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.generating import ROOT, documents, regenerated
+from recsys.data.mapping_file import mapping_of
+from tests.docs.generating import PARTS, ROOT, documents, regenerated
 
 FENCE = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 PATHS = re.compile(
@@ -45,6 +46,18 @@ def test_json_and_toml_blocks_parse(name: str) -> None:
     parsed = [json.loads(block) for block in blocks(name, "json")]
     parsed += [tomllib.loads(block) for block in blocks(name, "toml")]
     assert None not in parsed
+
+
+def test_every_kind_of_generated_part_is_in_the_documentation() -> None:
+    """Settings, commands, routes, problems, metrics and figures each have their generated place."""
+    whole = "".join(map(text_of, NAMES))
+    assert [part for part in PARTS if part != "figures" and f"<!-- generated: {part} -->" not in whole] == []
+
+
+def test_the_mapping_shown_first_is_one() -> None:
+    """The mapping in README.md is read by the import."""
+    mapping = mapping_of(tomllib.loads(blocks("README.md", "toml")[0]), ROOT)
+    assert mapping.rules().levels == ("group", "family")
 
 
 @pytest.mark.parametrize("name", NAMES)
