@@ -37,7 +37,7 @@ def demo(
     for what, arguments in _missing(workspace):
         typer.echo(f"\n{what}", err=True)
         _run(context.obj, arguments)
-    serve(Workspace.open(load_settings(workspace=place, port=port, host="127.0.0.1")))
+    serve(Workspace.open(load_settings(workspace=place, port=port, host="127.0.0.1", log_level="warning")))
 
 
 def serve(workspace: "Workspace") -> None:
