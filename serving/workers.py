@@ -55,6 +55,8 @@ class _Group:
             _end_with(parent)
             self._work()
             status = 0
+        except SystemExit:
+            status = 0
         finally:
             sys.stderr.flush()
             os._exit(status)

@@ -12,8 +12,11 @@ from recsys.errors import (
     BaristaError,
     BundleError,
     ClockError,
+    ImportRefused,
+    MappingError,
     NotEnoughData,
     RegistryError,
+    ReportError,
     RequestRefused,
     SettingsError,
     SnapshotError,
@@ -52,6 +55,9 @@ KIND_OF_ERROR: dict[type[BaristaError], str] = {
     StoreUnavailable: "store-unavailable",
     StoreError: "internal",
     SettingsError: "internal",
+    ImportRefused: "internal",
+    MappingError: "internal",
+    ReportError: "internal",
 }
 """Kind of problem of each branch of the error tree; a subclass takes its nearest ancestor's."""
 

@@ -1,5 +1,6 @@
 """Opened parts of a service, and the processes that answer with them."""
 
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,4 +84,10 @@ class Running:
             timeout_keep_alive=30,
             backlog=BACKLOG,
         )
+        for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after its graceful end
+            signal.signal(each, _end)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _end(*_signal: object) -> None:
+    raise SystemExit(0)

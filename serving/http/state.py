@@ -69,6 +69,7 @@ class State:
         """
         signs = tuple(read_text(self.workspace.directory / name) for name in POINTERS)
         if signs == self._signs:
+            self.fault = None
             return False
         try:
             loaded = self._open()

@@ -1,0 +1,151 @@
+"""Every error is one kind of body: problem+json with what happened, what was found and expected, and a cure."""
+
+import http.client
+import json
+
+import pytest
+
+import recsys.errors
+from recsys.errors import BaristaError
+from serving.http.problems import KIND_OF_ERROR, STATUS, of_error
+
+JSON = {"content-type": "application/json"}
+CASES = {
+    "no such path": (404, "GET", "/v2/nothing", {}),
+    "an unknown customer": (404, "GET", "/v1/customers/nobody", {}),
+    "another method": (405, "DELETE", "/v1/models", {}),
+    "too large a body": (413, "POST", "/v1/events", {"content": b" " * (1 << 20) + b"{}", "headers": JSON}),
+    "a body that is no JSON": (400, "POST", "/v1/events", {"content": b"{", "headers": JSON}),
+    "an empty body": (400, "POST", "/v1/events", {"content": b"", "headers": JSON}),
+    "bytes that are no UTF-8": (
+        400,
+        "POST",
+        "/v1/events",
+        {"content": b'{"events": [{"event_id": "\xff"}]}', "headers": JSON},
+    ),
+    "a body without a type": (415, "POST", "/v1/events", {"content": b"{}"}),
+    "another type": (415, "POST", "/v1/events", {"content": b"{}", "headers": {"content-type": "text/plain"}}),
+    "deep nesting": (422, "POST", "/v1/events", {"content": b"[" * 90_000 + b"]" * 90_000, "headers": JSON}),
+    "an unknown key": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "ann", "colour": "red"}}),
+    "an unknown key within": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "a", "context": {"x": 1}}}),
+    "a missing key": (422, "POST", "/v1/recommendations", {"json": {"n": 3}}),
+    "a wrong type": (422, "POST", "/v1/recommendations", {"json": {"customer_id": 7}}),
+    "too many wanted": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "ann", "n": 101}}),
+    "an unknown mode": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "ann", "mode": "best"}}),
+    "a control character": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "a\u0000"}}),
+    "a control character in the path": (422, "GET", "/v1/customers/a%00b", {}),
+    "a number beyond numbers": (
+        422,
+        "POST",
+        "/v1/recommendations",
+        {"content": b'{"customer_id": "a", "basket": [{"product_id": "tea", "quantity": 1e999}]}', "headers": JSON},
+    ),
+    "an unknown query key": (422, "GET", "/v1/models?verbose=1", {}),
+    "a query key given twice": (422, "GET", "/v1/customers/ann/scores?reasons=true&reasons=false", {}),
+    "a query value of another type": (422, "GET", "/v1/customers?limit=many", {}),
+}
+
+
+def assert_problem(answer, status):
+    """The one shape of all errors."""
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, body["status"]) == (status, status)
+    assert body["type"].startswith("urn:barista:problem:")
+    assert body["detail"]
+    assert body["title"]
+    assert body["instance"].endswith(answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_error_is_a_problem(shared, case):
+    """All error paths answer in the same shape with their status."""
+    status, method, path, more = CASES[case]
+    assert_problem(shared.http.request(method, path, **more), status)
+
+
+def test_a_body_of_unknown_length_is_measured(shared):
+    """A chunked body is cut off at the limit too."""
+    answer = shared.http.post("/v1/events", content=iter([b" " * 65_536] * 20), headers=JSON)
+    assert_problem(answer, 413)
+
+
+def test_a_method_not_allowed_names_those_that_are(shared):
+    """405 carries Allow."""
+    assert set(shared.http.delete("/v1/models").headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+def test_a_fault_has_its_place_and_what_was_expected(shared):
+    """A wrong value is located by JSON pointer, with the type found and the one expected."""
+    body = {"customer_id": "ann", "basket": [{"product_id": "tea", "quantity": "two"}]}
+    error = shared.http.post("/v1/recommendations", json=body).json()["errors"][0]
+    expected = {"pointer": "/basket/0/quantity", "found": "a text of 3 characters", "expected": "`float`"}
+    assert {name: error[name] for name in expected} == expected
+
+
+def test_values_sent_are_never_repeated(shared):
+    """What may be personal stays out of error bodies."""
+    canary = "canary-4711@example.org"
+    bodies = [{"customer_id": [canary]}, {"customer_id": "a", "mode": canary}, {"events": [{"event_id": canary}]}]
+    texts = [
+        shared.http.post(f"/v1/{path}", json=body).text for path in ("recommendations", "events") for body in bodies
+    ]
+    texts.append(shared.http.get(f"/v1/customers/{canary}").text)
+    assert not any(canary in text for text in texts)
+
+
+def test_an_unforeseen_error_leaves_nothing_of_itself(shared, monkeypatch):
+    """A defect answers 500 without its message; the request id leads to the log."""
+    secret = "row of ann"
+    monkeypatch.setattr(type(shared.state), "current", lambda self: 1 / 0 if secret else None)
+    answer = shared.http.get("/v1/models")
+    assert_problem(answer, 500)
+    assert "division" not in answer.text
+
+
+def test_the_database_away_is_503_with_retry_after(service):
+    """A database that can't be reached answers 503 and when to come back."""
+    service.workspace.events().close()
+    (service.workspace.directory / "barista.db").unlink()
+    (service.workspace.directory / "barista.db").mkdir()
+    for ending in ("-wal", "-shm"):
+        (service.workspace.directory / f"barista.db{ending}").unlink(missing_ok=True)
+    answer = service.report({"event_id": "e", "type": "view", "customer_id": "ann"})
+    assert_problem(answer, 503)
+    assert answer.headers["retry-after"]
+
+
+@pytest.mark.parametrize("kind", [e for e in vars(recsys.errors).values() if isinstance(e, type)])
+def test_every_error_of_the_library_has_a_status(kind):
+    """Each branch of the error tree is mapped, subclasses by their nearest ancestor."""
+    mapped = kind is BaristaError or any(base in KIND_OF_ERROR for base in kind.__mro__)
+    assert mapped
+    assert of_error(kind("it broke", found="ann@example.org")).kind in STATUS
+
+
+def test_a_found_text_of_a_library_error_is_described(shared):
+    """The library's messages may hold ids; the answer says only what kind of value it was."""
+    problem = of_error(recsys.errors.RequestRefused("Unknown mode", found="ann@example.org"))
+    assert problem.found == "a text of 15 characters"
+
+
+def test_a_given_request_id_comes_back(shared):
+    """The caller's request id is the answer's."""
+    answer = shared.http.get("/health/live", headers={"X-Request-Id": "till-3.42"})
+    assert answer.headers["x-request-id"] == "till-3.42"
+
+
+def test_an_odd_request_id_is_replaced(shared):
+    """An id that could break a log line is not taken over."""
+    answer = shared.http.get("/health/live", headers={"X-Request-Id": "a b{}"})
+    assert answer.headers["x-request-id"] != "a b{}"
+
+
+def test_floats_survive_json_to_the_last_bit(shared):
+    """Reading a written float gives the same bits, so files and answers can be compared exactly."""
+    connection = http.client.HTTPConnection(shared.http.base_url.netloc.decode())
+    connection.request("GET", "/v1/customers/ann/scores")
+    told = json.loads(connection.getresponse().read())
+    loaded = shared.state.current()
+    known = loaded.answers.score("ann", (), loaded.snapshot.as_of, reasons=False)
+    assert told["value"]["expected_spend"].hex() == known.value.expected_spend.hex()

@@ -1,0 +1,141 @@
+"""`python -m serving` as a process: what it loads, how it starts, forks and ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+HEAVY = {"mlflow", "pandas", "sklearn", "lightgbm", "matplotlib", "implicit"}
+
+
+@contextmanager
+def serving(workspace, *options: str, **environment: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A service process and its address."""
+    command = [sys.executable, "-m", "serving", "--workspace", str(workspace.directory), "--port", "0", *options]
+    process = subprocess.Popen(
+        [*command, "--clock", "snapshot"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        line = process.stdout.readline()
+        yield process, re.search(r"http://\S+", line)[0] if line else ""
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules loaded after `code` in a fresh interpreter."""
+    tell = "import sys, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    text = subprocess.run([sys.executable, "-c", f"{code}\n{tell}"], capture_output=True, text=True, check=True).stdout
+    return set(json.loads(text.splitlines()[-1]))
+
+
+def test_a_worker_loads_nothing_heavy(make_workspace):
+    """Opening, warming and answering load neither MLflow nor pandas, scikit-learn, LightGBM, matplotlib."""
+    directory = str(make_workspace().directory)
+    code = f"""
+from recsys.settings import load_settings
+from serving.http.running import Running
+from serving.http.service import Service
+from serving.http.app import create_app
+running = Running.open(load_settings(workspace={directory!r}, clock="snapshot"))
+create_app(running.state)
+assert Service(running.state).score("ann", reasons=True).churn is not None
+"""
+    assert loaded_by(code) & HEAVY == set()
+
+
+def test_importing_the_commands_loads_nothing_heavy():
+    """`barista --help` stays quick."""
+    assert loaded_by("import serving.score_command, serving.serve_command") & (HEAVY | {"numba", "fastapi"}) == set()
+
+
+def test_it_says_where_it_answers_and_for_whom(make_workspace):
+    """The first line names the address; without a key it says that only this machine is served."""
+    with serving(make_workspace()) as (_, address):
+        assert httpx.get(f"{address}/health/ready").json()["status"] == "ok"
+
+
+def test_an_open_door_is_refused_at_start(make_workspace):
+    """An address beyond this machine without a key ends the process with one line that names the setting."""
+    with serving(make_workspace(), "--host", "0.0.0.0") as (process, _):
+        assert process.wait(20) == 1
+        assert "BARISTA_API_KEY" in process.stderr.read()
+
+
+def test_a_missing_workspace_is_one_line(tmp_path: Path):
+    """No workspace: exit code 1 and a cure, no traceback."""
+    command = [sys.executable, "-m", "serving", "--workspace", str(tmp_path / "none")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, len(ended.stderr.splitlines()), "barista import" in ended.stderr) == (1, 1, True)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_ends_it_gracefully(make_workspace, workers):
+    """Told to end, it finishes with exit code 0 and nothing of it is left."""
+    with serving(make_workspace(), "--workers", workers) as (process, address):
+        httpx.get(f"{address}/health/live")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{address}/health/live")
+
+
+def test_a_purchase_told_to_one_worker_counts_at_every_other(make_workspace, purchase: Callable):
+    """Each of many connections, whichever worker takes it, sees an acknowledged purchase in its next answer."""
+    with serving(make_workspace(), "--workers", "2") as (_, address):
+        answer = httpx.post(f"{address}/v1/events", json={"events": [purchase()]})
+        counted = [httpx.get(f"{address}/v1/customers/ann").json()["orders"] for _ in range(12)]
+        assert (answer.json()["accepted"], counted) == (1, [4] * 12)
+
+
+def test_metrics_are_those_of_all_workers(make_workspace):
+    """Whichever worker is asked tells what all of them counted."""
+    with serving(make_workspace(), "--workers", "2") as (_, address):
+        for _ in range(10):
+            httpx.get(f"{address}/v1/models")
+        assert 'route="/v1/models",status="200"} 10.0' in httpx.get(f"{address}/metrics").text
+
+
+def test_a_worker_that_dies_is_replaced(make_workspace):
+    """Killed workers come back; the service goes on."""
+    with serving(make_workspace(), "--workers", "2") as (process, address):
+        for pid in children(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(2.5)
+        assert httpx.get(f"{address}/health/ready").json()["status"] == "ok"
+
+
+def children(pid: int) -> list[int]:
+    """Processes started by `pid` (Linux)."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    if not path.exists():
+        pytest.skip("needs /proc to find the workers")
+    return [int(each) for each in path.read_text().split()]
+
+
+def test_log_lines_hold_no_personal_data(make_workspace, purchase: Callable):
+    """Ids, products and values that went through every path are in no log line."""
+    canary = "canary4711"
+    with serving(make_workspace(), "--log-level", "debug") as (process, address):
+        httpx.get(f"{address}/v1/customers/{canary}")
+        httpx.get(f"{address}/v1/customers", params={"search": canary})
+        httpx.post(f"{address}/v1/recommendations", json={"customer_id": canary, "mode": canary})
+        httpx.post(f"{address}/v1/events", json={"events": [purchase(canary, canary, canary)]})
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+        log = process.stderr.read()
+    assert ("/v1/customers/{customer_id}" in log, canary in log) == (True, False)

@@ -1,0 +1,101 @@
+"""Health, models, metrics, and changes of the workspace while it serves."""
+
+import time
+
+import pytest
+
+from recsys.testing.published import publish_models
+
+
+def wait_for(condition):
+    """True as soon as `condition` holds, False after ten seconds."""
+    end = time.monotonic() + 10
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_new_champion_answers_without_restart(service):
+    """The pointer to the champion moves, the next answers come from it."""
+    publish_models(service.workspace.directory, ["churn"], version="2", seed=9)
+    assert wait_for(lambda: service.scores()["churn"]["model_version"].startswith("2-"))
+
+
+def test_a_roll_back_gives_the_former_bits(service):
+    """Moving the pointer back restores every bit of the scores."""
+    before = service.scores()
+    publish_models(service.workspace.directory, ["churn"], version="2", seed=9)
+    assert wait_for(lambda: service.scores() != before)
+    (service.workspace.bundles / "churn" / "champion").write_text("1")
+    assert wait_for(lambda: service.scores() == before)
+
+
+def test_a_new_import_answers_without_restart(service, newer_import):
+    """A published snapshot is taken over, with its customers' newer orders."""
+    snapshot_id = newer_import(service.workspace)
+    assert wait_for(lambda: service.offers(customer_id="bob")["snapshot_id"] == snapshot_id)
+    assert service.http.get("/v1/customers/bob").json()["orders"] == 3
+
+
+@pytest.mark.parametrize("damage", ["champion", "snapshot"])
+def test_the_last_good_state_goes_on_answering(service, damage):
+    """What can't be opened is not taken over; readiness says degraded and why, and heals by itself."""
+    before, pointer = service.scores(), service.workspace.bundles / "churn" / "champion"
+    if damage == "champion":
+        publish_models(service.workspace.directory, ["churn"], version="2", seed=9)
+        (service.workspace.bundles / "churn" / "2" / "churn.json").write_text("{}")
+        good = "1"
+    else:
+        pointer, good = service.workspace.snapshots / "current", service.workspace.snapshot_id()
+        pointer.write_text("000000000000")
+    assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "degraded")
+    assert service.http.get("/health/ready").json()["reasons"]
+    assert service.scores() == before
+    pointer.write_text(good)
+    assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "ok")
+
+
+def test_without_a_snapshot_it_is_alive_but_not_ready(make_workspace, serve):
+    """Nothing imported: probes say so with the cure, answers are 503."""
+    workspace = make_workspace()
+    (workspace.snapshots / "current").unlink()
+    service = serve(workspace)
+    ready = service.http.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+    assert "barista import" in ready.json()["reasons"][0]
+    assert service.http.get("/health/live").status_code == 200
+    assert service.http.get("/v1/customers/ann/scores").status_code == 503
+
+
+def test_without_any_model_it_is_not_ready(make_workspace, serve):
+    """A snapshot alone can't answer."""
+    workspace = make_workspace()
+    for name in ("offers", "churn", "value"):
+        (workspace.bundles / name / "champion").unlink()
+    ready = serve(workspace).http.get("/health/ready")
+    assert (ready.status_code, "barista train" in ready.json()["reasons"][0]) == (503, True)
+
+
+def test_models_name_versions_digests_and_metrics(shared):
+    """The published models are listed with what they were measured at."""
+    models = shared.http.get("/v1/models").json()["models"]
+    assert [(model["name"], model["kind"], model["metrics"]) for model in models] == [
+        (name, "linear", {"validation.auc": 0.75}) for name in ("offers", "churn", "value")
+    ]
+
+
+def test_metrics_count_routes_never_ids(service):
+    """Requests are counted by path template; no id is a label."""
+    service.scores("ann")
+    text = service.http.get("/metrics").text
+    counted = 'barista_requests_total{method="GET",route="/v1/customers/{customer_id}/scores",status="200"} 1.0'
+    assert (counted in text, "ann" in text) == (True, False)
+
+
+def test_metrics_tell_swaps_and_degradation(service):
+    """A state that could not be opened is counted and shown."""
+    (service.workspace.snapshots / "current").write_text("000000000000")
+    assert wait_for(lambda: "barista_degraded 1.0" in service.http.get("/metrics").text)
+    assert 'barista_swaps_total{result="failed"}' in service.http.get("/metrics").text
