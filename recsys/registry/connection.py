@@ -12,6 +12,9 @@ from recsys.settings import Settings
 
 EXPERIMENT = "barista"
 
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+"""Addresses of a tracking database without a server in front of it begin so."""
+
 
 def open_client(settings: Settings) -> Any:
     """`MlflowClient` of the workspace.
@@ -31,13 +34,17 @@ def open_client(settings: Settings) -> Any:
 
 
 def experiment_id(client: Any, settings: Settings) -> str:
-    """Id of our experiment, made on first use; its artifacts live in the workspace unless a server keeps them."""
+    """Id of our experiment, made on first use; its artifacts live in the workspace unless an MLflow server keeps them.
+
+    Without a place of its own MLflow would put them below the directory one happens to stand in.
+    """
     name = f"{settings.registry_prefix}{EXPERIMENT}"
     with translated():
         found = client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        place = None if settings.mlflow_tracking_uri else str(settings.workspace.resolve() / "mlruns")
+        is_database = tracking_uri(settings).startswith(DATABASES)
+        place = str(settings.workspace.resolve() / "mlruns") if is_database else None
         return str(client.create_experiment(name, artifact_location=place))
 
 

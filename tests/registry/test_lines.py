@@ -23,7 +23,7 @@ def lines() -> pd.DataFrame:
 
 
 @pytest.fixture
-def loaded(workspace, bundle, snapshot):
+def loaded(workspace, bundle, snapshot, monkeypatch):
     """`mlflow.pyfunc.load_model` of a freshly promoted champion."""
 
     def load(name: str):
@@ -32,7 +32,7 @@ def loaded(workspace, bundle, snapshot):
         registry.pull(workspace.bundles)
         import mlflow
 
-        mlflow.set_tracking_uri(registry.address)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.address)
         return mlflow.pyfunc.load_model(f"models:/{name}@champion")
 
     return load

@@ -161,6 +161,15 @@ def test_tenants_with_another_prefix_see_other_versions(workspace, registry, bun
     assert (other.versions("churn"), len(registry.versions("churn")) > 0) == ((), True)
 
 
+def test_nothing_is_written_where_one_happens_to_stand(workspace, bundle, snapshot, tmp_path, monkeypatch):
+    """A tracking database named by the environment keeps its artifacts in the workspace, too."""
+    monkeypatch.chdir(tmp_path)
+    path = bundle()
+    settings = workspace.settings.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{tmp_path}/runs.db"})
+    Registry(settings).publish("churn", path, RECORD, snapshot)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [path.name, "runs.db"]
+
+
 def test_mlflow_that_does_not_answer_is_an_error_of_the_registry(workspace, monkeypatch):
     """A server that is down is told with its cure."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
