@@ -9,6 +9,7 @@ Data, section 2.3): P(visit on day d | last visit g days ago) = 1 − exp(−((g
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from math import gamma
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -271,9 +272,7 @@ def _truth(tastes: Tastes, life: Life, start: date) -> list[pl.Series]:
 
 def _mean_gap(life: Life) -> Floats:
     """Mean of the Weibull gap [days], weekdays aside: τ Γ(1 + 1/k)."""
-    from scipy.special import gamma
-
-    mean: Floats = life.scale * gamma(1 + 1 / life.shape)
+    mean: Floats = life.scale * np.array([gamma(1 + 1 / k) for k in life.shape])
     return mean
 
 
