@@ -18,12 +18,12 @@ Floats = npt.NDArray[np.float64]
 RECALL, NDCG, HIT = "recall", "ndcg", "hit rate"
 AUC, GINI, LOG_LOSS, BRIER, ECE = "auc", "gini", "log loss", "brier", "ece"
 SLOPE, INTERCEPT, LIFT = "calibration slope", "calibration intercept", "top-decile lift"
-MAE, RMSE, BIAS, SUM_RATIO = "mae", "rmse", "bias", "sum ratio"
+MAE, RMSE, DEVIANCE, BIAS, SUM_RATIO = "mae", "rmse", "deviance", "bias", "sum ratio"
 SPEARMAN, NORMALISED_GINI, DECILE_ERROR = "spearman", "normalised gini", "decile error"
 COVERAGE, INTERVAL_SCORE = "interval coverage", "interval score"
 
 WISHED: dict[str, Better] = {
-    **dict.fromkeys((LOG_LOSS, BRIER, ECE, MAE, RMSE, DECILE_ERROR, INTERVAL_SCORE), "lower"),
+    **dict.fromkeys((LOG_LOSS, BRIER, ECE, MAE, RMSE, DEVIANCE, DECILE_ERROR, INTERVAL_SCORE), "lower"),
     **dict.fromkeys((SLOPE, SUM_RATIO), "one"),
     **dict.fromkeys((INTERCEPT, BIAS), "zero"),
     COVERAGE: "level",
@@ -109,7 +109,7 @@ def probability_differences(
 
 
 def money_rows(actual: npt.ArrayLike, forecast: Forecast, seed: int = 0) -> tuple[MetricRow, ...]:
-    """MAE, bias, RMSE, sum ratio, Spearman, normalised Gini, decile error; with an interval its coverage and score."""
+    """MAE, deviance, bias, RMSE, sum ratio, Spearman, normalised Gini, decile error; an interval's coverage and score."""
     y, p = np.asarray(actual, np.float64), forecast.mean
     resampled = {
         RMSE: money.rmse,
@@ -119,6 +119,7 @@ def money_rows(actual: npt.ArrayLike, forecast: Forecast, seed: int = 0) -> tupl
     }
     rows = [
         _row(MAE, bootstrap.mean_interval(money.absolute_errors(y, p), seed=seed)),
+        _row(DEVIANCE, bootstrap.mean_interval(money.deviances(y, p), seed=seed)),
         _row(BIAS, bootstrap.mean_interval(p - y, seed=seed)),
         *(_row(name, bootstrap.statistic_interval(of, (y, p), seed=seed)) for name, of in resampled.items()),
         MetricRow(DECILE_ERROR, _defined(money.decile_error(y, p)), better="lower"),
@@ -133,12 +134,14 @@ def money_rows(actual: npt.ArrayLike, forecast: Forecast, seed: int = 0) -> tupl
 def money_differences(
     actual: npt.ArrayLike, first: str, firsts: Floats, second: str, seconds: Floats, seed: int = 0
 ) -> tuple[Difference, ...]:
-    """Paired differences `first` - `second` in MAE, RMSE, Spearman and normalised Gini."""
+    """Paired differences `first` - `second` in MAE, deviance, RMSE, Spearman and normalised Gini."""
     y = np.asarray(actual, np.float64)
     errors = bootstrap.paired_interval(money.absolute_errors(y, firsts), money.absolute_errors(y, seconds), seed=seed)
+    deviances = bootstrap.paired_interval(money.deviances(y, firsts), money.deviances(y, seconds), seed=seed)
     resampled = {RMSE: money.rmse, SPEARMAN: money.spearman, NORMALISED_GINI: money.normalised_gini}
     return (
         _difference(MAE, first, second, errors),
+        _difference(DEVIANCE, first, second, deviances),
         *(
             _difference(name, first, second, bootstrap.statistic_difference(of, (y, firsts), (y, seconds), seed=seed))
             for name, of in resampled.items()

@@ -29,6 +29,19 @@ def squared_errors(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> Floats:
     return errors
 
 
+def deviances(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> Floats:
+    """Poisson deviance 2 (y ln(y / μ) - y + μ) per customer: proper for the mean of any amount >= 0, zeros included.
+
+    Nelder & Wedderburn (1972). Amounts below zero (refunds) count as 0; predictions are kept at a millionth of the mean
+    actual or more.
+    """
+    y = np.maximum(np.asarray(actual, np.float64), 0.0)
+    floor = max(float(y.mean()) if len(y) else 0.0, 1e-9) * 1e-6
+    mu = np.maximum(np.asarray(predicted, np.float64), floor)
+    logs: Floats = np.where(y > 0, y * np.log(np.where(y > 0, y, 1.0) / mu), 0.0)
+    return 2.0 * (logs - y + mu)
+
+
 def rmse(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     """Root of the mean squared error."""
     return float(np.sqrt(squared_errors(actual, predicted).mean()))

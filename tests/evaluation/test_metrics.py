@@ -54,7 +54,9 @@ def test_money_without_interval_has_no_coverage() -> None:
     assert "interval coverage" not in values(metrics.money_rows(np.arange(9.0), Forecast(np.ones(9))))
 
 
-@pytest.mark.parametrize(("metric", "sign"), [("mae", -1), ("rmse", -1), ("spearman", 1), ("normalised gini", 1)])
+@pytest.mark.parametrize(
+    ("metric", "sign"), [("mae", -1), ("deviance", -1), ("rmse", -1), ("spearman", 1), ("normalised gini", 1)]
+)
 def test_better_forecast_wins(metric: str, sign: int) -> None:
     """Against a noisy forecast the true one is ahead in every paired difference, with its whole interval."""
     rng = np.random.default_rng(3)

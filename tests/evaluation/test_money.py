@@ -71,3 +71,16 @@ def test_nothing_bought_is_undefined() -> None:
     zero = np.zeros(5)
     figures = (money.sum_ratio, money.normalised_gini, money.decile_error, money.spearman)
     assert all(math.isnan(of(zero, np.arange(5.0))) for of in figures)
+
+
+def test_deviance_equals_scikit_learn() -> None:
+    """Mean Poisson deviance of counts with zeros equals scikit-learn's."""
+    from sklearn.metrics import mean_poisson_deviance
+
+    y, p = np.random.default_rng(0).poisson(0.7, 200), np.random.default_rng(1).gamma(2.0, 0.4, 200)
+    assert money.deviances(y, p).mean() == pytest.approx(mean_poisson_deviance(y, p))
+
+
+def test_deviance_of_a_zero_forecast_is_finite() -> None:
+    """Who was expected to buy nothing and bought costs much but not infinitely much; refunds count as nothing."""
+    assert np.isfinite(money.deviances([3.0, -2.0, 0.0], [0.0, 1.0, 0.0])).all()
