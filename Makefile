@@ -30,10 +30,10 @@ imports: $(VENV)/.dev      ## who may import whom
 	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev        ## rewrite docs/figures/*.json and the tables rendered from them
-	$(BIN)/python -m tests.benchmarks
+	BENCH_WORKSPACE=$(WORKSPACE) $(BIN)/python -m tests.benchmarks $(BENCH)
 
 bench-%: $(VENV)/.dev      ## one benchmark only
-	$(BIN)/python -m tests.benchmarks $*
+	BENCH_WORKSPACE=$(WORKSPACE) $(BIN)/python -m tests.benchmarks $*
 
 constraints:               ## pin what a fresh environment resolves to now
 	rm -rf build/pins && $(PYTHON) -m venv build/pins
