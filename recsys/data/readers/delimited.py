@@ -32,6 +32,8 @@ def read_csv(file: SourceFile, wanted: TableFormat, needed: Sequence[str]) -> It
     facts = text_facts(file, wanted)
     refuse_missing(needed, facts.names, file.name)
     odd: list[Ragged] = []
+    if not facts.has_rows:
+        return
     with opened(file) as content:
         reader = csv.open_csv(content.stream, *_options(facts, odd))
         line, taken = facts.skipped + 1, 0

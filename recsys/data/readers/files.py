@@ -73,18 +73,24 @@ def source_files(patterns: Sequence[Path], member: str = "") -> list[SourceFile]
                 "No such file", found=str(pattern), expected="an existing file or a pattern that matches one"
             )
         for path in found:
-            files.extend(_members(path, member) if zipfile.is_zipfile(path) and _is_zip(path) else [SourceFile(path)])
+            files.extend(_members(path, member) if _is_archive(path) else [SourceFile(path)])
     return files
 
 
-def _is_zip(path: Path) -> bool:
-    """Excel files are zips too, but not archives of tables."""
-    return ENDINGS.get(path.suffix.lower(), "") != "excel"
+def _is_archive(path: Path) -> bool:
+    """A zip; Excel files are zips too, but no archives of tables."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" and ENDINGS.get(path.suffix.lower(), "") != "excel"
 
 
 def _members(path: Path, pattern: str) -> list[SourceFile]:
-    with zipfile.ZipFile(path) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise ImportRefused(
+            f"{path.name} can't be read to its end", found=str(error), expected="a complete zip", cure="Copy it again"
+        ) from error
     names = sorted(name for name in names if not name.startswith("__MACOSX/"))
     chosen = [name for name in names if fnmatch.fnmatchcase(name, pattern)] if pattern else names
     if not chosen or (len(chosen) > 1 and not pattern):

@@ -30,13 +30,14 @@ MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class TextFacts:
-    """How a text file is to be split: encoding, separator, decimal mark, names, lines above the first row."""
+    """How a text file is to be split: encoding, separator, decimal mark, names, lines above the first row, if any."""
 
     encoding: str
     separator: str
     decimal: str
     names: tuple[str, ...]
     skipped: int
+    has_rows: bool
 
     def read_as(self) -> dict[str, str]:
         """For the report."""
@@ -58,7 +59,8 @@ def text_facts(file: SourceFile, wanted: TableFormat) -> TextFacts:
     else:
         names = named(first) if wanted.header else [f"column_{n}" for n in range(1, len(first) + 1)]
     decimal = wanted.decimal or detect_decimal(lines, separator)
-    return TextFacts(encoding, separator, decimal, tuple(names), above + (1 if wanted.header else 0))
+    header = 1 if wanted.header else 0
+    return TextFacts(encoding, separator, decimal, tuple(names), above + header, len(lines) > header)
 
 
 def _first_lines(file: SourceFile, encoding: str) -> tuple[list[str], int]:
