@@ -9,6 +9,7 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
+from starlette.convertors import register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,7 +21,7 @@ from serving.http.access import Access
 from serving.http.envelope import Envelope
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
-from serving.http.operations import Handler, Operation, operations
+from serving.http.operations import AnyText, Handler, Operation, operations, template
 from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.service import Service
 from serving.http.state import State
@@ -30,6 +31,7 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     """The service over `state`; while it runs it looks for changes every `refresh_seconds`."""
     metrics = metrics or Metrics()
     settings = state.workspace.settings
+    register_url_convertor("id", AnyText())
     known = operations(Service(state), metrics)
     access = Access(settings.api_key)
     described = document(known)
@@ -43,7 +45,7 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     app.router.redirect_slashes = False
     for kind, handler in ((Problem, _problem), (BaristaError, _error), (HTTPException, _http)):
         app.add_exception_handler(kind, handler)
-    templates = {route.endpoint: route.path.replace(":path}", "}") for route in routes}
+    templates = {route.endpoint: template(route.path) for route in routes}
     app.add_middleware(Envelope, metrics=metrics, routes=templates)
     return app
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from anyio.to_thread import run_sync
+from starlette.convertors import Convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,7 +23,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Operation:
     """One method of one path.
 
-    path      as routing takes it; `{customer_id:path}` lets ids hold slashes
+    path      as routing takes it; `{customer_id:id}` lets ids hold slashes and line ends
     body, query, answer   the structs that decode, check and document it; `answer` None is plain text
     problems  kinds of problems it can answer with, besides those every operation has
     public    answers without a key
@@ -42,12 +43,31 @@ class Operation:
     @property
     def template(self) -> str:
         """The path as documents and metrics name it."""
-        return self.path.replace(":path}", "}")
+        return template(self.path)
 
     @property
     def example(self) -> dict[str, Any]:
         """Example request and answer."""
         return EXAMPLES.get(self.name, {})
+
+
+class AnyText(Convertor[str]):
+    """Path part that takes everything an id may hold, and what none may, so that it is refused as an id."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        """The part as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The part as it is."""
+        return value
+
+
+def template(path: str) -> str:
+    """A routing path as documents and metrics name it."""
+    return path.replace(":id}", "}")
 
 
 def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
@@ -82,7 +102,7 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
         ),
         Operation(
             "GET",
-            "/v1/customers/{customer_id:path}/scores",
+            "/v1/customers/{customer_id:id}/scores",
             "scores",
             "Churn, value and next purchase of one customer, known or not",
             scores,
@@ -117,7 +137,7 @@ def _customers(service: Service) -> tuple[Operation, ...]:
         ),
         Operation(
             "GET",
-            "/v1/customers/{customer_id:path}",
+            "/v1/customers/{customer_id:id}",
             "customer",
             "What is known of one customer",
             customer,
