@@ -109,7 +109,7 @@ def probability_differences(
 
 
 def money_rows(actual: npt.ArrayLike, forecast: Forecast, seed: int = 0) -> tuple[MetricRow, ...]:
-    """MAE, deviance, bias, RMSE, sum ratio, Spearman, normalised Gini, decile error; an interval's coverage and score."""
+    """MAE, deviance, bias, RMSE, sum ratio, Spearman, normalised Gini, decile error; coverage, score of intervals."""
     y, p = np.asarray(actual, np.float64), forecast.mean
     resampled = {
         RMSE: money.rmse,
