@@ -10,6 +10,7 @@ from recsys.data.clock import DAY, ZoneTable
 from recsys.data.snapshot import Snapshot
 from recsys.data.truncate import until
 from recsys.errors import ClockError
+from recsys.evaluation.ranking import Truth, truth_of_pairs
 from recsys.features.customer import customer_table
 from recsys.features.labels import Outcomes, outcomes
 from recsys.population.base import fit_base
@@ -101,13 +102,30 @@ class Pasts:
         Raises:
             ClockError: the labels would reach past `known_until` [s].
         """
+        self._check(as_of, horizon_days, known_until)
+        past = self.at(as_of)
+        whole = outcomes(self.snapshot, past.customers, as_of, horizon_days)
+        return _coded(whole, past.items, self.snapshot.catalogue.n_items)
+
+    def truth(self, as_of: int, horizon_days: int, *, known_until: int) -> Truth:
+        """Items each customer known at `as_of` buys within the horizon, coded as in `outcomes`.
+
+        Items nobody had bought up to `as_of` count too, under codes beyond the past's catalogue: nothing finds them.
+        """
+        self._check(as_of, horizon_days, known_until)
+        past = self.at(as_of)
+        whole = outcomes(self.snapshot, past.customers, as_of, horizon_days)
+        code = _codes(past.items, self.snapshot.catalogue.n_items)
+        unseen = np.flatnonzero(code < 0)
+        code[unseen] = len(past.items) + np.arange(len(unseen), dtype=np.int32)
+        owner = np.repeat(np.arange(len(past.customers)), np.diff(whole.item_start).astype(np.int64))
+        return truth_of_pairs(owner, code[whole.items], len(past.customers))
+
+    def _check(self, as_of: int, horizon_days: int, known_until: int) -> None:
         if as_of + horizon_days * DAY > known_until:
             raise ClockError(
                 "Labels would look past the cut", found=as_of + horizon_days * DAY, expected=f"<= {known_until}"
             )
-        past = self.at(as_of)
-        whole = outcomes(self.snapshot, past.customers, as_of, horizon_days)
-        return _coded(whole, past.items, self.snapshot.catalogue.n_items)
 
     def forget(self, kept: set[int]) -> None:
         """Drop all pasts but those at `kept` [s], to free their memory."""
@@ -116,9 +134,14 @@ class Pasts:
 
 def _coded(whole: Outcomes, items: npt.NDArray[np.int32], n_items: int) -> Outcomes:
     """`whole` with items as positions in `items`, dropping the others."""
-    code = np.full(n_items, -1, np.int32)
-    code[items] = np.arange(len(items), dtype=np.int32)
-    recoded = code[whole.items]
+    recoded = _codes(items, n_items)[whole.items]
     kept = recoded >= 0
     before = np.concatenate([[0], np.cumsum(kept)])
     return Outcomes(whole.orders, whole.spend, whole.next_days, before[whole.item_start], recoded[kept])
+
+
+def _codes(items: npt.NDArray[np.int32], n_items: int) -> npt.NDArray[np.int32]:
+    """Position in `items` of each of `n_items` items, -1 for those not in it."""
+    code = np.full(n_items, -1, np.int32)
+    code[items] = np.arange(len(items), dtype=np.int32)
+    return code
