@@ -12,13 +12,15 @@ from recsys.data.snapshot import Snapshot
 from recsys.models.bundle import write_bundle
 from recsys.samples.cafe import simulate
 from recsys.testing import builders
+from recsys.testing.serving import SMALL
 from tests.properties.test_serving_laws import scrambled
 from training.churn import fit_churn
+from training.offers import fit_offers
 from training.tables import Pasts
 from training.value import fit_value
 from training.windows import WindowRules, first_order, plan_fit
 
-FITS = {"churn": fit_churn, "value": fit_value}
+FITS = {"offers": fit_offers, "churn": fit_churn, "value": fit_value}
 CUT_DAY = 130
 RULES = WindowRules(21, per_horizon=1, most=2)
 
@@ -41,7 +43,7 @@ def cut_of(lines: pl.DataFrame) -> int:
 def digests(snapshot: Snapshot, cut: int, fit: Any, directory: Path) -> list[str]:
     """Digest of the bundle of every contender fitted at `cut`."""
     plan = plan_fit(first_order(snapshot.history), cut, RULES)
-    fitted = fit(Pasts(snapshot), plan, seed=1, threads=1)
+    fitted = fit(Pasts(snapshot, SMALL), plan, seed=1, threads=1)
     return [write_bundle(directory / f"{number}", each.content) for number, each in enumerate(fitted.contenders)]
 
 
