@@ -4,9 +4,21 @@ Log what happened, counts, versions and durations; never a customer id, an event
 """
 
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class _StandardError:
+    """Standard error as it is when a line is written; it may be replaced after the logs were set up."""
+
+    def write(self, text: str) -> int:
+        """Write `text`."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Let the lines written so far be seen."""
+        sys.stderr.flush()
 
 
 def configure_logs(level: str, *, json: bool | None = None) -> None:
@@ -24,6 +36,6 @@ def configure_logs(level: str, *, json: bool | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )

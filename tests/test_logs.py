@@ -1,0 +1,43 @@
+"""Log lines are JSON for programs, go to standard error and are dropped below the level asked for."""
+
+import json
+
+import pytest
+import structlog
+
+from recsys.logs import configure_logs
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    """Other tests keep their own set-up of the logs."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def test_a_line_is_json_with_level_and_instant(capsys):
+    """A log collector reads every line without a pattern."""
+    configure_logs("info", json=True)
+    structlog.get_logger().info("swapped", version="3")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["version"], line["level"], line["timestamp"][-1]) == ("swapped", "3", "info", "Z")
+
+
+def test_lines_below_the_level_are_dropped(capsys):
+    """The setting log_level holds for every line."""
+    configure_logs("warning", json=True)
+    structlog.get_logger().info("request")
+    assert capsys.readouterr().err == ""
+
+
+def test_standard_error_may_be_replaced_afterwards(monkeypatch):
+    """A logger set up before a redirection writes where standard error is now."""
+    import io
+    import sys
+
+    configure_logs("info", json=True)
+    structlog.get_logger().info("before")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    structlog.get_logger().info("after")
+    assert '"after"' in sys.stderr.getvalue()
