@@ -17,9 +17,16 @@ def pull(context: typer.Context) -> None:
 
     changes = Registry(context.obj).pull(context.obj.workspace / "bundles")
     for change in changes:
-        typer.echo(f"{change.name}: version {change.before or '(none)'} → {change.after}")
+        if change.refused:
+            typer.echo(
+                f"{change.name}: version {change.after} refused, {change.before or 'none'} serves. {change.refused}"
+            )
+        else:
+            typer.echo(f"{change.name}: version {change.before or '(none)'} → {change.after}")
     if not changes:
         typer.echo("Nothing new")
+    if any(change.refused for change in changes):
+        raise typer.Exit(1)
 
 
 def promote(

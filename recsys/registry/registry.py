@@ -107,7 +107,10 @@ class Registry:
 
     def champion(self, name: str) -> VersionInfo | None:
         """The version of `name` that serves; None without one."""
-        return next((info for info in self.versions(name) if info.is_champion), None)
+        with translated():
+            version = self._champion_version(name)
+            found = self._client.get_model_version(self._full(name), version) if version else None
+            return self._info(name, found, version) if found else None
 
     def pull(self, cache: Path) -> list[Change]:
         """Bring the champions into the bundle cache; what changed. A bad bundle is refused and the former one stays.
