@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -114,23 +115,31 @@ def order_totals(snapshot: Snapshot) -> tuple[npt.NDArray[np.int64], npt.NDArray
 
 
 def same_orders(old: Snapshot, new: Snapshot, pairs: Matches) -> Mask:
-    """Which pairs agree in instant and lines."""
+    """Which pairs agree in instant and lines.
+
+    Products are sorted by id in both snapshots, so that lines of equal orders stand in the same sequence.
+    """
     codes = indices_in(old.catalogue.products, pl.Series(list(new.catalogue.products), dtype=pl.String))
-    first, second = old.history, new.history
-    counts, other = order_totals(old)[0][pairs.old], order_totals(new)[0][pairs.new]
-    same: Mask = (first.order_time[pairs.old] == second.order_time[pairs.new]) & (counts == other)
-    for position in np.flatnonzero(same):
-        low, start = int(first.line_start[pairs.old[position]]), int(second.line_start[pairs.new[position]])
-        count = int(counts[position])
-        same[position] = _lines(first, low, count, None) == _lines(second, start, count, codes)
+    same = np.empty(len(pairs.old), np.bool_)
+    _compare(old.history.arrays(), new.history.arrays(), codes, pairs.old, pairs.new, same)
     return same
 
 
-def _lines(history: Any, low: int, count: int, codes: npt.NDArray[np.int32] | None) -> list[tuple[Any, ...]]:
-    rows = slice(low, low + count)
-    product = history.line_product[rows] if codes is None else codes[history.line_product[rows]]
-    columns = (product, history.line_quantity[rows], history.line_amount[rows], history.line_discount[rows])
-    return sorted(zip(*(column.tolist() for column in columns), strict=True))
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _compare(old: Any, new: Any, codes: Any, old_orders: Any, new_orders: Any, same: Any) -> None:
+    for pair in range(len(same)):
+        first, second = old_orders[pair], new_orders[pair]
+        low, start = np.int64(old.line_start[first]), np.int64(new.line_start[second])
+        count = np.int64(old.line_start[first + 1]) - low
+        equal = old.order_time[first] == new.order_time[second]
+        equal = equal and np.int64(new.line_start[second + 1]) - start == count
+        line = 0
+        while equal and line < count:
+            a, b = low + line, start + line
+            equal = old.line_product[a] == codes[new.line_product[b]] and old.line_quantity[a] == new.line_quantity[b]
+            equal = equal and old.line_amount[a] == new.line_amount[b] and old.line_discount[a] == new.line_discount[b]
+            line += 1
+        same[pair] = equal
 
 
 def joined(parts: Sequence[tuple[Snapshot, Mask | None]], base: Base) -> Snapshot:

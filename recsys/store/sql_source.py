@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from recsys.data.readers.chunk import Chunk, refuse_missing
+from recsys.data.readers.chunk import Chunk, plain, refuse_missing
 from recsys.errors import ImportRefused
 
 PORTION = 200_000
@@ -50,7 +50,7 @@ def _portions(source: Any, query: str, needed: Sequence[str]) -> Iterator[Chunk]
             }
             lines = np.arange(first, first + len(portion), dtype=np.int64)
             first += len(portion)
-            yield Chunk(pl.DataFrame(columns), lines, LABEL, done=0.0)
+            yield Chunk(plain(pl.DataFrame(columns)), lines, LABEL, done=0.0)
 
 
 def _series(name: str, values: list[Any]) -> pl.Series:

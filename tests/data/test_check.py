@@ -44,8 +44,9 @@ def test_figures(figure: str, value: Any) -> None:
 
 def base(customers: int, orders: int, products: int = 25, amount: str = "3.50") -> Any:
     """Customers who each buy the same number of times, ten days apart, each product twice in a row."""
+    days = [f"2024-0{1 + order // 2}-{1 + 10 * (order % 2):02d}" for order in range(orders)]
     rows = [
-        f"c{customer} p{(customer + order // 2) % products} 2024-{1 + order // 2:02d}-{1 + 10 * (order % 2):02d} 1x{amount}"
+        f"c{customer} p{(customer + order // 2) % products} {days[order]} 1x{amount}"
         for customer in range(customers)
         for order in range(orders)
     ]

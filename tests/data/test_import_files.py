@@ -107,6 +107,19 @@ def test_numbers_as_ids_lose_their_point(shop: Any) -> None:
     assert list(result.snapshot.customers) == ["1104905", "7"]
 
 
+def test_unusual_column_types_are_read(shop: Any, rows_of: Callable[[Any], Any]) -> None:
+    """Categories, bytes and decimals of a Parquet file are texts and numbers."""
+    buffer = io.BytesIO()
+    typed = [
+        pl.col("who").cast(pl.Categorical),
+        pl.col("what").cast(pl.Binary),
+        pl.col("paid").cast(pl.Decimal(10, 2)),
+        pl.col("when").str.to_datetime("%Y-%m-%d", time_unit="ns").dt.replace_time_zone("UTC"),
+    ]
+    FRAME.with_columns(typed).write_parquet(buffer)
+    assert rows_of(shop.run(shop.write(buffer.getvalue(), "types.parquet")).snapshot) == sorted(ROWS)
+
+
 def test_a_value_may_hold_line_breaks(shop: Any) -> None:
     """A quoted value with a line break is one value."""
     result = shop.sells(TEXT.replace("tea", '"green\ntea"'))

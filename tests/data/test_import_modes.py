@@ -4,10 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recsys.data.importing import Folding
-from recsys.data.tail import EventLine, OrderEvent
+from recsys.data.merging import Base, folded_in
+from recsys.data.tail import EventLine, OrderEvent, rows_at
 from recsys.errors import ImportRefused
+from recsys.testing import builders
 
 HEADER = "who,when,what,n,paid,bill\n"
 FIRST = "ann,2024-03-01,latte,1,3.50,b1\nann,2024-03-01,muffin,1,2.00,b1\nbob,2024-03-05,tea,1,2.50,b2\n"
@@ -121,3 +125,49 @@ def test_two_events_of_one_order_count_once(shop: Any) -> None:
     told = [event("e1", "b7", EventLine("mocha", 1, 400)), event("e2", "b7", EventLine("mocha", 1, 500))]
     report = shop.sells(HEADER + FIRST, folding=Folding(events=told)).report
     assert (report.merged["events_folded"], report.counts["orders"]) == (1, 3)
+
+
+orders = st.lists(
+    st.tuples(
+        st.sampled_from(["ann", "bob", "zoe"]),
+        st.sampled_from(["b1", "b2", "b7", None]),
+        st.integers(0, 40),
+        st.lists(st.tuples(st.sampled_from(["latte", "mocha"]), st.integers(1, 3)), min_size=1, max_size=3),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(orders)
+def test_folding_gives_the_rows_the_tail_gives(told: list[Any]) -> None:
+    """A customer's rows are the same whether events are laid over the snapshot or folded into the next one."""
+    base = Base(
+        builders.snapshot(
+            builders.lines(
+                "ann latte 2024-03-01 1x3.50 order=b1",
+                "bob mocha 2024-03-05 1x2.50 order=b2",
+                "zoe latte 2024-03-06 1x2.50 order=b3",
+            )
+        )
+    )
+    events = [
+        event(
+            f"e{n}", order, *(EventLine(p, float(q), 100 * q) for p, q in lines), customer=who, at=MARCH_1 + day * DAY
+        )
+        for n, (who, order, day, lines) in enumerate(told)
+    ]
+    folded, _, _ = folded_in(base, events)
+    assert [rows_of_customer(folded, who, []) for who in ("ann", "bob", "zoe")] == [
+        rows_of_customer(base.snapshot, who, [each for each in events if each.customer_id == who])
+        for who in ("ann", "bob", "zoe")
+    ]
+
+
+def rows_of_customer(snapshot: Any, who: str, events: list[OrderEvent]) -> list[Any]:
+    """Arrays of a customer's rows, offsets taken from their first line."""
+    arrays, low, high, _ = rows_at(snapshot, snapshot.customers.index(who), 2**40, events)
+    bounds = arrays.line_start[low : high + 1].astype(int)
+    lines = slice(bounds[0], bounds[-1])
+    found = [arrays.order_time[low:high], arrays.order_key[low:high], bounds - bounds[0], arrays.line_product[lines]]
+    return [each.tolist() for each in [*found, arrays.line_quantity[lines], arrays.line_amount[lines]]]

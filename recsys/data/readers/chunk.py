@@ -69,3 +69,14 @@ def named(found: Sequence[str]) -> list[str]:
             name = f"{base}_{copy}"
         names.append(name)
     return names
+
+
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns of types a mapping need not know of as texts and numbers: categories, bytes, decimals, times of day."""
+    casts: list[pl.Expr] = []
+    for name, dtype in frame.schema.items():
+        if isinstance(dtype, pl.Decimal):
+            casts.append(pl.col(name).cast(pl.Int64 if dtype.scale == 0 else pl.Float64, strict=False))
+        elif isinstance(dtype, (pl.Categorical, pl.Enum, pl.Binary, pl.Time)):
+            casts.append(pl.col(name).cast(pl.String, strict=False))
+    return frame.with_columns(casts)

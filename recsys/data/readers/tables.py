@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from recsys.data.mapping import TableFormat
-from recsys.data.readers.chunk import Chunk, named, refuse_missing
+from recsys.data.readers.chunk import Chunk, named, plain, refuse_missing
 from recsys.data.readers.files import SourceFile, seekable
 from recsys.errors import ImportRefused
 
@@ -26,7 +26,7 @@ def read_parquet(file: SourceFile, needed: Sequence[str]) -> Iterator[Chunk]:
         refuse_missing(needed, table.schema_arrow.names, file.name)
         total, first = table.metadata.num_rows, 1
         for batch in table.iter_batches(batch_size=ROWS, columns=list(needed)):
-            frame = pl.DataFrame(batch).select(needed)
+            frame = plain(pl.DataFrame(batch).select(needed))
             lines = np.arange(first, first + len(frame), dtype=np.int64)
             first += len(frame)
             yield Chunk(frame, lines, file.name, done=(first - 1) / max(total, 1))
