@@ -34,7 +34,7 @@ def demo(
 
     place = context.obj.workspace
     workspace = Workspace.create(context.obj, clock="snapshot")
-    for what, arguments in _missing(workspace):
+    for what, arguments in missing_steps(workspace):
         typer.echo(f"\n{what}", err=True)
         _run(context.obj, arguments)
     serve(Workspace.open(load_settings(workspace=place, port=port, host="127.0.0.1", log_level="warning")))
@@ -77,7 +77,7 @@ def try_this(workspace: "Workspace") -> list[str]:
     ]
 
 
-def _missing(workspace: "Workspace") -> list[tuple[str, tuple[str, ...]]]:
+def missing_steps(workspace: "Workspace") -> list[tuple[str, tuple[str, ...]]]:
     """The steps that are still to be done, each with its command."""
     from recsys.workspace.status import last_scores
 
