@@ -198,7 +198,7 @@ function show({ scores, offers, facts }) {
 function showFacts(facts, scores) {
   const rows = facts ? [
     ["Orders", facts.orders], ["Spend", money(facts.spend)], ["First purchase", dayOf(facts.first_purchase_at)],
-    ["Last purchase", dayOf(facts.last_purchase_at)], ...Object.entries(facts.attributes).map(([name, value]) => [name, value ?? "–"]),
+    ["Last purchase", dayOf(facts.last_purchase_at)], ...Object.entries(facts.attributes).map(([name, value]) => [name.replaceAll("_", " "), value ?? "–"]),
   ] : [["Known purchases", "none: answers rest on everybody else's"]];
   if (facts?.events_since_snapshot) rows.push(["Reported since the import", facts.events_since_snapshot]);
   rows.push(["As of", scores.as_of.slice(0, 16).replace("T", " ")]);
