@@ -50,8 +50,8 @@ def tifu_knn(
     """Own vector times `own` plus 1 - own times the mean vector of the nearest `neighbours`, by Euclidean distance.
 
     A vector is the mean over groups of baskets (the newest weighs most, decay `across`) of the mean over the group's
-    baskets (decay `within`). Hu, He, Gao, Zhang (2020), "Modeling Personalized Item Frequency Information for Next-basket
-    Recommendation", SIGIR.
+    baskets (decay `within`). Hu, He, Gao, Zhang (2020), "Modeling Personalized Item Frequency Information for
+    Next-basket Recommendation", SIGIR.
     """
     vectors = _summed(baskets, owner, _tifu_weights(owner, within, across, groups), known.bought.shape[0])
     squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
