@@ -76,12 +76,17 @@ class Past:
         return self._tables[horizon_days]
 
 
+LINES_KEPT = 60_000_000
+"""Lines that the pasts kept in memory may hold together; at least three pasts stay."""
+
+
 class Pasts:
-    """Pasts of one snapshot, each made once and shared by all models and fits."""
+    """Pasts of one snapshot, each made once and shared by all models and fits; the longest unused ones go first."""
 
     def __init__(self, snapshot: Snapshot, spec: PopulationSpec | None = None, *, threads: int = 1) -> None:
         self.snapshot, self.spec, self.threads = snapshot, spec or PopulationSpec(), threads
         self._known: dict[int, Past] = {}
+        self._most = max(3, LINES_KEPT // max(1, snapshot.history.n_lines))
 
     def at(self, as_of: int) -> Past:
         """The past at `as_of` [s].
@@ -89,10 +94,14 @@ class Pasts:
         Raises:
             NotEnoughData: nothing was bought up to then.
         """
-        if as_of not in self._known:
+        past = self._known.pop(as_of, None)
+        if past is None:
             cut = until(self.snapshot, as_of)
-            self._known[as_of] = Past(as_of, cut.snapshot, cut.customers, cut.items, self.spec, self.threads)
-        return self._known[as_of]
+            past = Past(as_of, cut.snapshot, cut.customers, cut.items, self.spec, self.threads)
+        self._known[as_of] = past
+        while len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
+        return past
 
     def outcomes(self, as_of: int, horizon_days: int, *, known_until: int) -> Outcomes:
         """What the customers known at `as_of` did within the horizon; items are indices of the past's own catalogue.
@@ -126,10 +135,6 @@ class Pasts:
             raise ClockError(
                 "Labels would look past the cut", found=as_of + horizon_days * DAY, expected=f"<= {known_until}"
             )
-
-    def forget(self, kept: set[int]) -> None:
-        """Drop all pasts but those at `kept` [s], to free their memory."""
-        self._known = {as_of: past for as_of, past in self._known.items() if as_of in kept}
 
 
 def _coded(whole: Outcomes, items: npt.NDArray[np.int32], n_items: int) -> Outcomes:
