@@ -1,5 +1,6 @@
 """Assembling at scale equals the definition written down plainly."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,18 @@ def test_arrays_equal_the_plain_definition(table: list[dict[str, Any]]) -> None:
     """Coding, counting sort and kernels give what dictionaries and sorts give."""
     snapshot = assemble(pl.DataFrame(table, schema=SCHEMA), SnapshotFacts(0))
     assert arrays_of(snapshot) == twin(table)
+
+
+def test_lines_of_one_order_are_sorted_by_every_column() -> None:
+    """All combinations of two values a column, shuffled within one order, come out as the definition sorts them."""
+    pairs = [("p", "q"), (1.0, 2.0), (1, 2), (0, 1), ("s1", "s2", None), ("c1", "c2", None)]
+    columns = (c.PRODUCT, c.QUANTITY, c.AMOUNT, c.DISCOUNT, c.STORE, c.CHANNEL)
+    table = [
+        {c.CUSTOMER: "a", c.TIME: 0, c.ORDER: "o", **dict(zip(columns, values, strict=True))}
+        for values in product(*pairs)
+    ]
+    shuffled = [table[i] for i in np.random.default_rng(3).permutation(len(table))]
+    assert arrays_of(assemble(pl.DataFrame(shuffled, schema=SCHEMA), SnapshotFacts(0))) == twin(table)
 
 
 @settings(max_examples=30, deadline=None)

@@ -18,6 +18,7 @@ HISTORY = builders.snapshot(
         "cleo tea 2024-01-06 -1x2.50 order=c1",
         "dora tea 2024-01-07 1x2.50 order=d1",
         "dora tea 2024-01-27 1x2.50 order=d2",
+        "dora latte 2024-01-27 1x3.50 order=d2",
     )
 )
 
@@ -31,7 +32,7 @@ HISTORY = builders.snapshot(
         ("buyers_2", 2),
         ("buyers_3", 1),
         ("passers_by_share", 0.3333),
-        ("repeat_share", round((0.5 + 1 + 1) / 3, 4)),
+        ("repeat_share", round((0.5 + 1 + 0.5) / 3, 4)),
         ("items", 4),
         ("orders_per_customer", 2.0),
         ("gap_days", (12.0, 20.0, 20.0)),  # of 10, 20 and 20 days

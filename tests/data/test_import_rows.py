@@ -139,6 +139,12 @@ def test_date_and_time_may_stand_in_two_columns(shop: Any) -> None:
     assert first_time(shop.sells(text, columns=columns)) == seconds(2024, 3, 1, 10, 30)
 
 
+def test_a_repeated_local_hour_is_the_earlier_one(shop: Any) -> None:
+    """01:30 on the day summer time ends happens twice in New York; the one four hours behind UTC is taken."""
+    result = shop.sells(HEADER + "ann,2024-11-03 01:30:00,latte,1,1,b\n", business={"timezone": "America/New_York"})
+    assert first_time(result) == seconds(2024, 11, 3, 5, 30)
+
+
 def test_a_skipped_local_hour_counts_an_hour_later(shop: Any) -> None:
     """02:30 on the day summer time begins does not exist in New York and is read as 03:30."""
     result = shop.sells(HEADER + "ann,2024-03-10 02:30:00,latte,1,1,b\n", business={"timezone": "America/New_York"})
