@@ -1,6 +1,5 @@
 """Worker processes: everything opened and warmed once, then forked, so that they share its memory."""
 
-import gc
 import os
 import signal
 import sys
@@ -19,8 +18,6 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 def run_workers(count: int, work: Callable[[], None]) -> None:
     """Fork `count` processes that run `work`, replace those that die, end when told by SIGTERM or SIGINT."""
-    gc.collect()
-    gc.freeze()  # the collector leaves shared pages alone, so they stay shared
     group = _Group(work)
     for each in ENDING:
         signal.signal(each, group.stop)

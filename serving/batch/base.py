@@ -16,6 +16,7 @@ from recsys.data.files import replace_text
 from recsys.data.ids import ABSENT
 from recsys.data.tail import OrderEvent
 from recsys.decisioning.answers import Mode, OfferRequest
+from recsys.errors import WorkspaceError
 from recsys.workspace import Workspace
 from serving.answers import Answers, open_answers, versions_of
 from serving.batch.files import Format, TableFile, create
@@ -62,12 +63,13 @@ def score_base(
 
     Raises:
         WorkspaceLocked: an import, training or another run is at work.
-        WorkspaceError: `out` holds something else.
+        WorkspaceError: `out` holds something else, or no model is published.
         SnapshotError, BundleError, StoreUnavailable: there is nothing to score from.
     """
     wanted = wanted or Wanted()
     with workspace.writing(), staging(out) as work:
         answers = open_answers(workspace)
+        _check_models(answers)
         warm(answers)
         tail = workspace.events().last_sequence()
         events = workspace.events().orders_by_customer(upto=tail)
@@ -78,6 +80,15 @@ def score_base(
         put_in_place(work, out, manifest)
         _record(workspace, run, manifest)
     return Published(out, manifest)
+
+
+def _check_models(answers: Answers) -> None:
+    if not answers.models():
+        raise WorkspaceError(
+            "There is no model to score with",
+            expected="at least one of offers, churn and value",
+            cure="Run `barista check` to see what the data can carry, then `barista train`",
+        )
 
 
 def everyone(answers: Answers, events: Events) -> list[str]:

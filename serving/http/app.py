@@ -1,7 +1,7 @@
 """The application: FastAPI with the operations, the console page and the problems around them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from starlette.convertors import register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -43,7 +43,7 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     routes = [*(_route(operation, access) for operation in known), *pages]
     app.router.routes.extend(routes)
     app.router.redirect_slashes = False
-    for kind, handler in ((Problem, _problem), (BaristaError, _error), (HTTPException, _http)):
+    for kind, handler in HANDLERS:
         app.add_exception_handler(kind, handler)
     templates = {route.endpoint: template(route.path) for route in routes}
     app.add_middleware(Envelope, metrics=metrics, routes=templates)
@@ -96,3 +96,16 @@ def _http(request: Request, error: Any) -> Response:
     known = error.status_code in set(HTTPStatus)
     problem = of_http(error.status_code, request, dict(error.headers or {})) if known else internal()
     return respond(problem, request.state.request_id)
+
+
+def _gone(request: Request, _error: Any) -> Response:
+    return respond(Problem("malformed-json", "The body ended early."), request.state.request_id)
+
+
+HANDLERS: tuple[tuple[type[Exception], Callable[[Request, Any], Response]], ...] = (
+    (Problem, _problem),
+    (BaristaError, _error),
+    (HTTPException, _http),
+    (ClientDisconnect, _gone),
+)
+"""Which answer an exception becomes; what is not listed is a 500 by the envelope."""

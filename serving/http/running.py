@@ -1,5 +1,6 @@
 """Opened parts of a service, and the processes that answer with them."""
 
+import gc
 import signal
 import socket
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Running:
 
     def run(self, listening: socket.socket) -> None:
         """Answer until told to stop: in this process, or in several forked from it."""
+        gc.collect()
+        gc.freeze()  # what was opened stays: the collector needn't look at it, and forked workers go on sharing it
         if self.settings.workers == 1:
             self._answer(listening)
         else:

@@ -105,6 +105,16 @@ def test_a_missing_model_leaves_its_columns_empty(make_workspace, tmp_path):
     assert len(pq.read_table(tmp_path / "out" / "offers.parquet")) == 0
 
 
+def test_without_any_model_nothing_is_published(make_workspace, tmp_path):
+    """A base without models is refused with the cure, and no directory appears."""
+    workspace = make_workspace()
+    for name in ("offers", "churn", "value"):
+        (workspace.bundles / name / "champion").unlink()
+    with pytest.raises(WorkspaceError, match="barista train"):
+        score_base(workspace, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_progress_reaches_everyone(make_workspace, tmp_path):
     """Progress is told chunk by chunk, up to the last customer."""
     told = []

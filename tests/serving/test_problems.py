@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import time
 
 import pytest
 
@@ -149,3 +151,15 @@ def test_floats_survive_json_to_the_last_bit(shared):
     loaded = shared.state.current()
     known = loaded.answers.score("ann", (), loaded.snapshot.as_of, reasons=False)
     assert told["value"]["expected_spend"].hex() == known.value.expected_spend.hex()
+
+
+def test_a_body_that_ends_early_is_no_failure_of_the_service(service):
+    """A client that hangs up half way leaves a 400 in the metrics, not a 500."""
+    host, port = service.http.base_url.host, service.http.base_url.port
+    headers = [f"Host: {host}", "Content-Type: application/json", "Content-Length: 90"]
+    with socket.create_connection((host, port)) as connection:
+        connection.sendall("\r\n".join(["POST /v1/events HTTP/1.1", *headers, "", "{"]).encode())
+        time.sleep(0.1)
+    time.sleep(0.1)
+    counted = service.http.get("/metrics").text
+    assert 'method="POST",route="/v1/events",status="400"} 1.0' in counted
