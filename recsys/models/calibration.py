@@ -221,5 +221,5 @@ def _held_out_loss(
     kind: type[Platt] | type[Isotonic], raw: Floats, label: Floats, weight: Floats, held: npt.NDArray[np.bool_]
 ) -> float:
     """Summed log loss on the held rows of a curve fitted on the others."""
-    p = kind.fit(raw[~held], label[~held], weight[~held]).apply(raw[held])
+    p = np.clip(kind.fit(raw[~held], label[~held], weight[~held]).apply(raw[held]), 1e-12, 1 - 1e-12)
     return float(-np.sum(weight[held] * np.where(label[held] > 0, np.log(p), np.log1p(-p))))
