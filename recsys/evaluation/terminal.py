@@ -9,7 +9,6 @@ from recsys.data.clock import to_iso
 from recsys.evaluation import presentation as show
 from recsys.evaluation.results import BacktestResult, MetricTable, ModelResult
 
-
 WIDE = 120
 """Columns from which intervals and paired differences have room; JSON and the HTML report hold them always."""
 
