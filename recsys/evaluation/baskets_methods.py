@@ -1,8 +1,8 @@
 """Baselines of next-basket recommendation: popularity, own frequency and their blends, TIFU-KNN, UP-CF.
 
 Each is a `Method` with the settings of the literature as defaults. For evaluation only: sparse products over the whole
-base. Definitions as in Li, Jullien, Ariannezhad, de Rijke (2023), "A Next Basket Recommendation Reality Check", ACM TOIS
-41(4), section 4; ties matter there, so that each rule for them is a parameter.
+base. Definitions as in Li, Jullien, Ariannezhad, de Rijke (2023), "A Next Basket Recommendation Reality Check", ACM
+TOIS 41(4), section 4; ties matter there, so that each rule for them is a parameter.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from recsys.evaluation.next_basket import Floats, Lists, Method, Problem, lists_
 Ties = Literal["first seen", "most recent", "random", "popularity"]
 
 TARGET_WEIGHT = 10.0
-"""Own baskets that a rate of 1 in others' newest baskets is worth."""
+"""Share of own baskets that a rate of 1 in others' newest baskets is worth."""
 
 STEP = 1_000
 """Users whose similarities to all others are held at a time."""
@@ -46,9 +46,10 @@ def popular_targets(problem: Problem) -> Lists:
 
 
 def own_and_popular_targets(problem: Problem, weight: float = TARGET_WEIGHT) -> Lists:
-    """Baskets of one's own with the item + `weight` × share of the last baskets that hold it."""
+    """Share of one's own baskets with the item + `weight` × share of the last baskets that hold it."""
     counts, rate = problem.history.counts(), target_rate(problem)
-    return lists_by(lambda users: _dense(counts[users]) + weight * rate, problem)
+    baskets = np.maximum(np.diff(problem.history.basket_start), 1)
+    return lists_by(lambda users: _dense(counts[users]) / baskets[users, None] + weight * rate, problem)
 
 
 def target_rate(problem: Problem) -> Floats:
@@ -65,23 +66,18 @@ def tifu_knn(
     own: float = 0.7,
     groups: int = 7,
 ) -> Lists:
-    """own · u + (1 - own) · mean of the nearest `neighbours` users' vectors, by Euclidean distance.
+    """Score = own · u + (1 - own) · mean of the nearest `neighbours` learned-from users, by Euclidean distance.
 
-    A vector is the mean over groups of baskets (newest weighs most, decay `across`) of the mean over the group's baskets
-    (decay `within`). Hu, He, Gao, Zhang (2020), "Modeling Personalized Item Frequency Information for Next-basket
-    Recommendation", SIGIR.
+    A user's vector is a weighted sum of the user's baskets, see `group_weights`. Hu, He, Gao, Zhang (2020), "Modeling
+    Personalized Item Frequency Information for Next-basket Recommendation", SIGIR.
     """
     vectors = _summed(problem.history, group_weights(problem.history.owner, within, across, groups))
-    squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
-
-    def closeness(users: Indices) -> Floats:
-        near: Floats = 2.0 * _dense(vectors[users] @ vectors.T) - squares
-        near[np.arange(len(users)), users] = -np.inf
-        return near
+    others = vectors[problem.learn]
+    squares = np.asarray(others.multiply(others).sum(axis=1)).ravel()
 
     def score(users: Indices) -> Floats:
-        picked, _ = _nearest(closeness(users), neighbours)
-        mean = _mixed(vectors, picked, np.full(picked.shape, 1.0 / picked.shape[1]))
+        picked, _ = _nearest(2.0 * _dense(vectors[users] @ others.T) - squares, neighbours)
+        mean = _mixed(others, picked, np.full(picked.shape, 1.0 / picked.shape[1]))
         return own * _dense(vectors[users]) + (1 - own) * mean
 
     return lists_by(_in_steps(score), problem)
@@ -129,23 +125,28 @@ BASELINES: dict[str, Method] = {
 
 
 def group_weights(owner: Indices, within: float, across: float, groups: int) -> Floats:
-    """TIFU-KNN's weight of each basket, (n_baskets,): at most `groups` equal groups, the older ones larger by one."""
+    """TIFU-KNN's weight of each basket, (n_baskets,): within^age / size of group · across^age of group / groups used.
+
+    A user's baskets form at most `groups` groups of equal size, the newer ones larger by one. As in the authors'
+    program, and unlike the paper's formula, `within` fades over the whole history and a group's age counts from
+    `groups` even where a user has fewer: few baskets make a short vector.
+    """
     place, count = _places(owner)
     used = np.minimum(count, groups)
     small, larger = count // used, count % used
-    border = larger * (small + 1)
+    border = (used - larger) * small
     old = place < border
-    group = np.where(old, place // (small + 1), larger + (place - border) // small)
-    size = np.where(old, small + 1, small)
-    rank = np.where(old, place % (small + 1), (place - border) % small)
-    weights: Floats = within ** (size - 1.0 - rank) / size * across ** (used - 1.0 - group) / used
+    group = np.where(old, place // small, used - larger + (place - border) // (small + 1))
+    size = np.where(old, small, small + 1)
+    weights: Floats = within ** (count - 1.0 - place) / size * across ** (groups - 1.0 - group) / used
     return weights
 
 
 def recency_weights(owner: Indices, recency: int) -> Floats:
     """UP-CF's weight of each basket, (n_baskets,): equal shares of the user's last `recency`."""
     place, count = _places(owner)
-    return np.where(place >= count - recency, 1.0 / np.minimum(count, recency), 0.0)
+    weights: Floats = np.where(place >= count - recency, 1.0 / np.minimum(count, recency), 0.0)
+    return weights
 
 
 def _places(owner: Indices) -> tuple[Indices, Indices]:
@@ -175,12 +176,10 @@ def _tie_ranks(history: Baskets, ties: Ties, seed: int) -> Any:
     from scipy.sparse import csr_matrix
 
     basket, item = history.pairs()
-    owner = history.owner[basket]
-    code = owner * history.n_items + item
+    code = history.owner[basket] * history.n_items + item
     if ties == "most recent":
-        last = len(code) - 1 - np.unique(code[::-1], return_index=True)[1]
-        found = np.unique(code)
-        value = (basket[last] + 1.0) / (len(history.item_start) + 1.0)
+        found, last = np.unique(code[::-1], return_index=True)
+        value = (len(code) - last) / (len(code) + 1.0)
     else:
         found, first = np.unique(code, return_index=True)
         value = 1.0 - (first + 1.0) / (len(code) + 1.0)

@@ -89,7 +89,7 @@ def problem_of(baskets: Baskets, learn: Indices, asked: Indices) -> tuple[Proble
     return Problem(history, np.flatnonzero(known & ~asked_too), visible, np.sort(asked)), truth_for(targets, asked)
 
 
-def test_problem(baskets: Baskets, keyset: Keyset) -> tuple[Problem, Truth]:
+def final_problem(baskets: Baskets, keyset: Keyset) -> tuple[Problem, Truth]:
     """Recommend to the keyset's test users; only train users' targets may be learned from."""
     return problem_of(baskets, keyset.train, keyset.test)
 
@@ -172,7 +172,7 @@ def mean_over(keysets: Sequence[tuple[Indices, Floats]], n_users: int, draws: in
     found = np.empty(draws)
     for draw in range(draws):
         times = np.bincount(rng.integers(0, len(met), len(met)), minlength=len(met))
-        found[draw] = np.mean((sums @ times) / (present @ times))
+        found[draw] = np.mean((sums @ times) / np.maximum(present @ times, 1))
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(whole, float(low), float(high))
 
