@@ -213,7 +213,7 @@ class _Run:
             raise ImportRefused(
                 f"Too many rows of the {name} were rejected ({worst})",
                 found=f"{report.rejected} of {report.read} rows",
-                expected=f"at most {self.mapping.max_rejected_share:.0%}",
+                expected=f"at most {self.mapping.max_rejected_share:.0%} of them, and one good row",
                 cure="See rejects.csv of this import; correct the mapping or set `[limits] max_rejected_share`",
             )
 

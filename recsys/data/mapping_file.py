@@ -181,6 +181,8 @@ def _format(section: dict[str, Any], where: str) -> TableFormat:
         raise MappingError(f"{where} format", found=kind, expected=f"one of {', '.join(KINDS)}")
     if section.get("decimal", "") not in {"", ".", ","}:
         raise MappingError(f"{where} decimal", found=section["decimal"], expected="'.' or ','")
+    if len(section.get("separator", ",")) != 1:
+        raise MappingError(f"{where} separator", found=section["separator"], expected="one character")
     if section.get("zone"):
         _zone(section["zone"], f"{where} zone")
     return TableFormat(

@@ -71,6 +71,20 @@ def test_lines_of_rejects_are_those_of_the_file(shop: Any) -> None:
     assert [reject["line"] for reject in shop.rejects()] == ["4", "6", "8"]
 
 
+def test_lines_count_breaks_inside_values(shop: Any) -> None:
+    """A reject after a quoted value of three lines is named by its line in an editor."""
+    text = HEADER + 'ann,2024-03-01,"latte\nwith\nmilk",1,1,b1\n' + GOOD + "eve,2024-03-02,latte,x,1.00,b9\n"
+    shop.sells(text)
+    assert [reject["line"] for reject in shop.rejects()] == ["6"]
+
+
+def test_an_open_quote_loses_no_row(shop: Any) -> None:
+    """Every line that an unclosed quote swallows is rejected by its line; the rows before it stay."""
+    result = shop.sells(HEADER + GOOD + 'bob,2024-03-01,"latte,1,3.50,b2\n' + GOOD * 3)
+    table = result.report.tables["transactions"]
+    assert ((table.read, table.accepted), [r["line"] for r in shop.rejects()]) == ((5, 1), ["3", "4", "5", "6"])
+
+
 def test_a_reject_cannot_run_as_a_formula(shop: Any) -> None:
     """Values a spreadsheet would compute are written with an apostrophe before them."""
     shop.sells(HEADER + GOOD + "bob,=1+1,latte,1,1,b2\n")

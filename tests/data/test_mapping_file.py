@@ -49,6 +49,7 @@ def test_paths_start_at_the_mapping(tmp_path: Path) -> None:
         (parsed(transactions=table(**{"from": "transactions"})), r"\[transactions\] from"),
         (parsed(transactions=table(header="yes")), "header.*'yes'.*true or false"),
         (parsed(transactions=table(decimal=";")), "decimal"),
+        (parsed(transactions=table(separator=";;")), "separator.*one character"),
         (parsed(transactions=table(format="json")), "format.*csv, whitespace"),
         (parsed(transactions=table(zone="Mars/Base")), "zone.*'Mars/Base'"),
         (parsed(business={"timezone": "Moscow"}), r"\[business\] timezone.*'Moscow'"),

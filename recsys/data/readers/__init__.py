@@ -1,5 +1,6 @@
 """Readers: CSV, blank-separated text, Parquet, Excel and SQL as chunks of rows with their line numbers."""
 
+import csv
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ def _guarded(file: SourceFile, wanted: TableFormat, needed: Sequence[str]) -> It
         yield from _read(file, wanted, needed)
     except (EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException, PolarsError, FastExcelError) as error:
         raise _damaged(file, wanted, error) from error
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, csv.Error) as error:
         raise _damaged(file, wanted, error) from error
 
 
@@ -66,7 +67,7 @@ def _read(file: SourceFile, wanted: TableFormat, needed: Sequence[str]) -> Itera
 def _damaged(file: SourceFile, wanted: TableFormat, error: Exception) -> ImportRefused:
     kind = wanted.kind or file.kind()
     said = " ".join(str(error).split())[:300] or type(error).__name__
-    if isinstance(error, UnicodeError):
+    if isinstance(error, UnicodeError) or "UTF8" in said:
         return ImportRefused(
             f"{file.name} is not in its encoding", found=said, cure="Declare `encoding` in the mapping"
         )

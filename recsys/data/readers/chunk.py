@@ -25,8 +25,8 @@ class Chunk:
     """Some rows of one file, sheet or query.
 
     frame     the source columns that are needed, as they came
-    lines     int64 (len(frame),) line of each row in its file, the first line being 1 (a quoted value with line breaks
-              counts as one line; rows of Parquet files and queries are counted from 1)
+    lines     int64 (len(frame),) line each row begins at in its file, the first line being 1; rows of Parquet files and
+              queries are counted from 1
     file      name of the file
     ragged    rows that are not in `frame` because they could not be split into columns
     done      share of the file read so far, 0 … 1

@@ -16,6 +16,8 @@ from recsys.data.readers.text import TextFacts, text_facts
 BLOCK = 1 << 24
 """Bytes parsed at once; no line may be longer."""
 
+SWALLOWED = "swallowed by a value above whose quote is not closed"
+
 LINES = 200_000
 """Lines of blank-separated text split at once."""
 
@@ -36,20 +38,19 @@ def read_csv(file: SourceFile, wanted: TableFormat, needed: Sequence[str]) -> It
         return
     with opened(file) as content:
         reader = csv.open_csv(content.stream, *_options(facts, odd))
-        line, taken = facts.skipped + 1, 0
+        record, shift = facts.skipped + 1, 0
         for batch in reader:
             frame = pl.DataFrame(batch)
-            lines, line, taken = _numbered(len(frame), line, odd, taken)
+            records, record, passed = _numbered(len(frame), record, odd)
+            lines, ragged, shift = _physical(frame, records, odd[:passed], shift)
+            del odd[:passed]
             filled = ~_blank(frame, needed)
-            fresh = tuple(each for each in odd[:taken] if each.text.strip())
-            del odd[:taken]
-            taken = 0
-            yield Chunk(
-                frame.select(needed).filter(filled), lines[filled], file.name, fresh, content.done(), facts.read_as()
-            )
+            rows = frame.select(needed).filter(filled)
+            yield Chunk(rows, lines[filled], file.name, ragged, content.done(), facts.read_as())
         if odd:
-            left = tuple(each for each in odd if each.text.strip())
-            yield Chunk(_no_rows(needed), np.zeros(0, np.int64), file.name, left, 1.0, facts.read_as())
+            empty = pl.DataFrame(schema=dict.fromkeys(needed, pl.String))
+            lines, ragged, shift = _physical(empty, np.zeros(0, np.int64), odd, shift)
+            yield Chunk(empty, lines, file.name, ragged, 1.0, facts.read_as())
 
 
 def _options(facts: TextFacts, odd: list[Ragged]) -> tuple[Any, Any, Any]:
@@ -84,21 +85,56 @@ def _options(facts: TextFacts, odd: list[Ragged]) -> tuple[Any, Any, Any]:
     )
 
 
-def _numbered(count: int, line: int, odd: list[Ragged], taken: int) -> tuple[npt.NDArray[np.int64], int, int]:
-    """Lines of the next `count` good rows from `line` on, stepping over odd ones.
+def _numbered(count: int, record: int, odd: list[Ragged]) -> tuple[npt.NDArray[np.int64], int, int]:
+    """Numbers of the next `count` good records from `record` on, stepping over odd ones.
 
-    With them the line after the last one, and how many odd rows were passed.
+    With them the number after the last one, and how many odd records were passed.
     """
-    lines = np.empty(count, np.int64)
-    filled = 0
+    numbers = np.empty(count, np.int64)
+    filled, passed = 0, 0
     while filled < count:
-        stop = odd[taken].line if taken < len(odd) else line + count - filled
-        run = min(max(stop - line, 0), count - filled)
-        lines[filled : filled + run] = np.arange(line, line + run)
-        filled, line = filled + run, line + run
-        if taken < len(odd) and line == odd[taken].line:
-            taken, line = taken + 1, line + 1
-    return lines, line, taken
+        stop = odd[passed].line if passed < len(odd) else record + count - filled
+        run = min(max(stop - record, 0), count - filled)
+        numbers[filled : filled + run] = np.arange(record, record + run)
+        filled, record = filled + run, record + run
+        if passed < len(odd) and record == odd[passed].line:
+            passed, record = passed + 1, record + 1
+    return numbers, record, passed
+
+
+def _physical(
+    frame: pl.DataFrame, records: npt.NDArray[np.int64], odd: Sequence[Ragged], shift: int
+) -> tuple[npt.NDArray[np.int64], tuple[Ragged, ...], int]:
+    """Lines of good records and of odd ones, counting line breaks inside quoted values.
+
+    An odd record of several lines (a quote that is not closed swallows what follows) comes as one `Ragged` a line.
+    `shift` is how many lines more than records stand above, before and after these.
+    """
+    breaks = _line_breaks(frame)
+    odd_breaks = [each.text.count("\n") for each in odd]
+    if not shift and not breaks.any() and not any(odd_breaks):
+        return records, tuple(each for each in odd if each.text.strip()), 0
+    numbers = np.concatenate([records, np.array([each.line for each in odd], np.int64)])
+    every = np.concatenate([breaks, np.array(odd_breaks, np.int64)])
+    sequence = np.argsort(numbers, kind="stable")
+    above = np.empty(len(numbers), np.int64)
+    above[sequence] = shift + np.cumsum(every[sequence]) - every[sequence]
+    lines = numbers + above
+    ragged = [
+        Ragged(line + n, text, each.reason if n == 0 else SWALLOWED)
+        for line, each in zip(lines[len(records) :].tolist(), odd, strict=True)
+        for n, text in enumerate(each.text.split("\n"))
+        if text.strip()
+    ]
+    return lines[: len(records)], tuple(ragged), shift + int(every.sum())
+
+
+def _line_breaks(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Line breaks inside the values of each record, (len(frame),)."""
+    if not frame.select(pl.any_horizontal(pl.all().str.contains("\n", literal=True).any())).item():
+        return np.zeros(len(frame), np.int64)
+    counts = frame.select(pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True)).cast(pl.Int64))
+    return counts.to_series().to_numpy()
 
 
 def _blank(frame: pl.DataFrame, needed: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -107,10 +143,6 @@ def _blank(frame: pl.DataFrame, needed: Sequence[str]) -> npt.NDArray[np.bool_]:
     if empty.any():
         empty = frame.select(pl.all_horizontal(pl.all() == "")).to_series()
     return empty.to_numpy()
-
-
-def _no_rows(needed: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict.fromkeys(needed, pl.String))
 
 
 def read_whitespace(file: SourceFile, wanted: TableFormat, needed: Sequence[str]) -> Iterator[Chunk]:
