@@ -72,15 +72,15 @@ def test_the_page_asks_nobody_else(page, shared):
 def test_the_keyboard_is_enough(page, shared):
     """A customer is found and opened, and the mode changed, without a mouse."""
     page.goto(str(shared.http.base_url))
-    page.wait_for_function("document.activeElement.id === 'search'")
+    page.wait_for_selector("#search:focus")
     page.keyboard.type("ant")
-    page.wait_for_selector("#found li")
+    page.wait_for_selector("#found li:first-child:has-text('anton')")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_selector("#offers .name")
     page.focus("#modes input[value=new]")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('#offers .tag').textContent === 'repeat'")
+    page.wait_for_selector("#offers li:first-child .tag:text-is('repeat')")
     assert page.inner_text("#who") == "anton"
 
 
@@ -90,7 +90,7 @@ def test_a_reported_purchase_shows_what_it_moves(page, service):
     """The form posts a purchase and the page shows the answers before and after."""
     opened(page, service)
     page.fill("#item", "tea")
-    page.wait_for_selector("#items li")
+    page.wait_for_selector("#items li:first-child:has-text('tea')")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.click("#purchase button")

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from recsys.testing.published import publish_models
+from recsys.models.bundle import write_bundle
+from recsys.testing.published import linear_content, publish_models
 
 
 def wait_for(condition):
@@ -44,8 +45,9 @@ def test_the_last_good_state_goes_on_answering(service, damage):
     """What can't be opened is not taken over; readiness says degraded and why, and heals by itself."""
     before, pointer = service.scores(), service.workspace.bundles / "churn" / "champion"
     if damage == "champion":
-        publish_models(service.workspace.directory, ["churn"], version="2", seed=9)
+        write_bundle(service.workspace.bundles / "churn" / "2", linear_content("churn", 9))
         (service.workspace.bundles / "churn" / "2" / "churn.json").write_text("{}")
+        pointer.write_text("2")
         good = "1"
     else:
         pointer, good = service.workspace.snapshots / "current", service.workspace.snapshot_id()
