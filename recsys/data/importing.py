@@ -214,8 +214,12 @@ class _Run:
                 f"Too many rows of the {name} were rejected ({worst})",
                 found=f"{report.rejected} of {report.read} rows",
                 expected=f"at most {self.mapping.max_rejected_share:.0%} of them, and one good row",
-                cure="See rejects.csv of this import; correct the mapping or set `[limits] max_rejected_share`",
+                cure=f"See {self._rejects()}; correct the mapping or set `[limits] max_rejected_share`",
             )
+
+    def _rejects(self) -> str:
+        directory = self.report.directory
+        return str(directory / "rejects.csv") if directory is not None else "the examples in the report"
 
     def _note_oddities(self, snapshot: Snapshot, products: pl.DataFrame | None) -> None:
         accepted = self.report.tables["transactions"].accepted
