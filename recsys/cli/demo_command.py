@@ -52,8 +52,17 @@ def serve(workspace: "Workspace") -> None:
             typer.echo("\n".join(try_this(workspace)))
         code = service.wait()
     except KeyboardInterrupt:
-        code = service.wait()
+        code = _stopped(service)
     raise typer.Exit(max(code, 0))
+
+
+def _stopped(service: "subprocess.Popen[Any]") -> int:
+    """Exit code after Ctrl-C: a terminal tells the service too; where none did, it is told now."""
+    try:
+        return service.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        service.terminate()
+        return service.wait()
 
 
 def try_this(workspace: "Workspace") -> list[str]:
