@@ -7,14 +7,10 @@ the module it imports only what is light (typer, errors); the rest inside the fu
 
 import typer
 
-COMMANDS: tuple[str, ...] = ("score_command", "serve_command")
+from serving import score_command, serve_command
 
 
 def declare(app: typer.Typer) -> None:
     """Add the commands of serving to `app`."""
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    for name in COMMANDS:
-        if find_spec(f"serving.{name}") is not None:
-            import_module(f"serving.{name}").declare(app)
+    for module in (score_command, serve_command):
+        module.declare(app)

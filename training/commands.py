@@ -7,14 +7,10 @@ the module it imports only what is light (typer, errors); the rest inside the fu
 
 import typer
 
-COMMANDS: tuple[str, ...] = ("import_command", "check_command", "train_command", "backtest_command")
+from training import backtest_command, check_command, import_command, train_command
 
 
 def declare(app: typer.Typer) -> None:
     """Add the commands of training to `app`."""
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    for name in COMMANDS:
-        if find_spec(f"training.{name}") is not None:
-            import_module(f"training.{name}").declare(app)
+    for module in (import_command, check_command, train_command, backtest_command):
+        module.declare(app)
