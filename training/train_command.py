@@ -47,7 +47,7 @@ def train(
 SUMMARY = {
     "offers": ("mixed", ("ndcg@10", "recall@10")),
     "churn": ("all", ("auc", "log loss")),
-    "value": ("spend", ("mae", "normalised gini")),
+    "value": ("spend", ("deviance", "normalised gini")),
 }
 """Part and figures of each model that the summary shows."""
 

@@ -23,7 +23,7 @@ class Rule:
 
 
 CHURN = Rule(metrics.LOG_LOSS, metrics.AUC, -0.005)
-VALUE = Rule(metrics.MAE, metrics.NORMALISED_GINI, -0.01)
+VALUE = Rule(metrics.DEVIANCE, metrics.NORMALISED_GINI, -0.01)
 
 
 def churn_verdict(table: MetricTable) -> Verdict:
@@ -32,7 +32,11 @@ def churn_verdict(table: MetricTable) -> Verdict:
 
 
 def value_verdict(spend: MetricTable) -> Verdict:
-    """By the mean absolute error of spend, all totals being set right alike, normalised Gini not worse by .01."""
+    """By the deviance of spend, normalised Gini not worse by .01.
+
+    The absolute error is least at the median: where most customers spend nothing it rewards too low an expectation.
+    The Poisson deviance is least at the mean, which is what is promised.
+    """
     return _by_rule(spend, VALUE)
 
 
