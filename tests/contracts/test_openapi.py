@@ -48,7 +48,7 @@ def app(state: State):
 @pytest.fixture(scope="module")
 def client(state):
     """A client of the same workspace served over HTTP."""
-    with serve_locally(state.workspace) as local, httpx.Client(base_url=local.address) as client:
+    with serve_locally(state.workspace) as local, httpx.Client(base_url=local.address, timeout=60) as client:
         yield client
 
 

@@ -67,4 +67,4 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
     published = score_base(workspace, place / "out", Wanted(n=5, chunk=7))
     with ExitStack() as services:
         local = services.enter_context(serve_locally(workspace))
-        yield Scored(workspace, published, services.enter_context(httpx.Client(base_url=local.address)))
+        yield Scored(workspace, published, services.enter_context(httpx.Client(base_url=local.address, timeout=60)))

@@ -125,7 +125,7 @@ def serve() -> Iterator[Callable[..., Running]]:
 def start(services: ExitStack, workspace: Workspace, headers: dict[str, str]) -> Running:
     """Serve until `services` closes."""
     local = services.enter_context(serve_locally(workspace))
-    client = services.enter_context(httpx.Client(base_url=local.address, headers=headers))
+    client = services.enter_context(httpx.Client(base_url=local.address, headers=headers, timeout=60))
     return Running(client, workspace, local.state)
 
 

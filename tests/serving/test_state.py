@@ -9,8 +9,8 @@ from recsys.testing.published import linear_content, publish_models
 
 
 def wait_for(condition):
-    """True as soon as `condition` holds, False after ten seconds."""
-    end = time.monotonic() + 10
+    """True as soon as `condition` holds, False after a minute."""
+    end = time.monotonic() + 60
     while not condition():
         if time.monotonic() > end:
             return False
