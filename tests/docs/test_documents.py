@@ -60,6 +60,22 @@ def test_the_mapping_shown_first_is_one() -> None:
     assert mapping.rules().levels == ("group", "family")
 
 
+def test_the_answer_shown_first_is_one() -> None:
+    """The answer in README.md has exactly the keys and types of an answer, and belongs to the request above it."""
+    import msgspec
+
+    from serving.http.bodies import OffersBody, RecommendationRequest
+    from tests.docs.example import REQUEST
+
+    shown = json.loads(blocks("README.md", "json")[0])
+    answer, request = msgspec.convert(shown, OffersBody), msgspec.convert(REQUEST, RecommendationRequest)
+    assert (msgspec.to_builtins(answer), answer.customer_id, len(answer.offers)) == (
+        shown,
+        request.customer_id,
+        request.n,
+    )
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_make_targets_exist(name: str) -> None:
     """Every `make target` a document names is in the Makefile."""
