@@ -17,11 +17,11 @@ from recsys.models.bundle import Part
 from recsys.models.forest import Forest
 from recsys.models.intervals import IntervalBins
 from recsys.models.value import predicted, value_content
-from training.fits import MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
+from training.fits import GROWING, MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
 from training.rules import rule
 from training.samples import FitSamples, Sample, fit_samples
 from training.tables import Pasts
-from training.trees import Rows, TreeSettings, grow, leafy
+from training.trees import Rows, TreeSettings, grow, leafy, without
 from training.windows import FitPlan
 
 PARTS = ("spend", "orders")
@@ -97,7 +97,7 @@ def _forest(
 ) -> tuple[Part, int]:
     """Trees on amounts in units of their mean, so that one learning rate suits cents and orders alike."""
     unit = float(_target(train, part).mean())
-    settings = leafy(TREES[part], len(train.orders))
+    settings = without(leafy(TREES[part], len(train.orders)), CUSTOMER_FEATURES, GROWING)
     settings = settings if trees is None else replace(settings, trees=trees[part], patience=None)
     held = Rows(held_out.X, _target(held_out, part) / unit)
     rows = Rows(train.X, _target(train, part) / unit)
