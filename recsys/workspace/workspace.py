@@ -44,6 +44,7 @@ class Workspace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.directory = settings.workspace
+        self._database: Database | None = None
         self._events: EventStore | None = None
 
     @classmethod
@@ -147,16 +148,25 @@ class Workspace:
         entries = [json.loads(line) for line in (log or "").splitlines()]
         return {old["id"]: new["at"] for old, new in pairwise(entries)}
 
+    def database(self) -> Database:
+        """The database, opened on first use and kept.
+
+        Raises:
+            StoreUnavailable: it can't be reached now.
+        """
+        if self._database is None:
+            address = self.settings.database_url
+            self._database = Database.open(address.get_secret_value() if address else self.directory / "barista.db")
+        return self._database
+
     def events(self) -> EventStore:
-        """The event store, opened on first use and kept.
+        """The event store.
 
         Raises:
             StoreUnavailable: the database can't be reached now.
         """
         if self._events is None:
-            address = self.settings.database_url
-            database = Database.open(address.get_secret_value() if address else self.directory / "barista.db")
-            self._events = EventStore(database)
+            self._events = EventStore(self.database())
         return self._events
 
     def as_of(self, snapshot: Snapshot | None = None, at: int | None = None) -> int:
