@@ -1,5 +1,6 @@
 """What several test packages share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -9,8 +10,25 @@ from recsys.data.assemble import CatalogueRules, assemble
 from recsys.data.snapshot import Snapshot, SnapshotFacts
 from recsys.settings import Settings
 from recsys.workspace import Workspace
+from tests.postgres import PostgresServer, running_postgres
 
 DAY = 86_400
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The session's Postgres."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of a database of the test's own, once of SQLite and once of Postgres."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'events.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 @pytest.fixture

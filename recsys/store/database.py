@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 from sqlalchemy.pool import PoolProxiedConnection
 
 from recsys.errors import SettingsError, StoreError, StoreUnavailable
-from recsys.store.schema import create_tables
+from recsys.store.migrate import HEAD, migrate
 
 BUSY_MS = 5_000
 """How long a SQLite writer waits for another one [ms]."""
@@ -33,17 +33,31 @@ class Database:
 
     @classmethod
     def open(cls, address: str | Path) -> Self:
-        """Open the database at an SQLAlchemy address, or the SQLite file at a path; create tables in an empty one.
+        """Open the database at an SQLAlchemy address, or the SQLite file at a path; bring its tables to this version.
 
         Raises:
             SettingsError: the address is neither SQLite's nor Postgres's.
-            StoreError: its tables are those of another version.
+            StoreError: its tables are those of a newer version.
             StoreUnavailable: it can't be reached now.
         """
         database = cls(_url(address))
-        with database.writing() as connection:
-            create_tables(connection)
+        database.migrate()
         return database
+
+    @classmethod
+    def unprepared(cls, address: str | Path) -> Self:
+        """The database as it is, its tables of whatever version."""
+        return cls(_url(address))
+
+    def migrate(self, target: str = HEAD) -> tuple[str, str]:
+        """Move the tables to a version, all of it or nothing; versions before and after.
+
+        Raises:
+            StoreError: there is no such version, or the tables are newer than this program.
+            StoreUnavailable: it can't be reached now.
+        """
+        with self.writing() as connection:
+            return migrate(connection, target)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -155,8 +155,7 @@ class Workspace:
             StoreUnavailable: it can't be reached now.
         """
         if self._database is None:
-            address = self.settings.database_url
-            self._database = Database.open(address.get_secret_value() if address else self.directory / "barista.db")
+            self._database = Database.open(self._address())
         return self._database
 
     def events(self) -> EventStore:
@@ -168,6 +167,24 @@ class Workspace:
         if self._events is None:
             self._events = EventStore(self.database())
         return self._events
+
+    def _address(self) -> str | Path:
+        """Where the database is."""
+        address = self.settings.database_url
+        return address.get_secret_value() if address else self.directory / "barista.db"
+
+    def migrate(self, target: str | None = None) -> tuple[str, str]:
+        """Move the database's tables to a version, by default this program's; versions before and after.
+
+        Raises:
+            StoreError: no such version, or the tables are newer than this program.
+            StoreUnavailable: the database can't be reached now.
+        """
+        database = Database.unprepared(self._address())
+        try:
+            return database.migrate(target) if target is not None else database.migrate()
+        finally:
+            database.close()
 
     def as_of(self, snapshot: Snapshot | None = None, at: int | None = None) -> int:
         """Instant answers are given for by the workspace's clock; a request's own instant `at` wins [s].
