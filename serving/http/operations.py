@@ -10,6 +10,7 @@ from starlette.convertors import Convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
+from recsys.store import Scope
 from serving.http import bodies as b
 from serving.http.examples import EXAMPLES
 from serving.http.metrics import CONTENT_TYPE, Metrics
@@ -27,6 +28,7 @@ class Operation:
     body, query, answer   the structs that decode, check and document it; `answer` None is plain text
     problems  kinds of problems it can answer with, besides those every operation has
     public    answers without a key
+    scopes    a key needs one of them; one with `admin` needs none
     """
 
     method: str
@@ -39,6 +41,12 @@ class Operation:
     query: type[msgspec.Struct] = b.NoQuery
     problems: tuple[str, ...] = ()
     public: bool = False
+    scopes: tuple[Scope, ...] = ("admin",)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes or records something, so that an `Idempotency-Key` counts."""
+        return self.method in {"POST", "DELETE"}
 
     @property
     def template(self) -> str:
@@ -83,7 +91,9 @@ def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
 def _decisions(service: Service) -> tuple[Operation, ...]:
     async def recommendations(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        return json_answer(service.recommend(await read_body(request, b.RecommendationRequest)))
+        body = await read_body(request, b.RecommendationRequest)
+        request.state.customers = frozenset({body.customer_id})
+        return json_answer(service.recommend(body))
 
     async def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
@@ -99,6 +109,7 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
             b.OffersBody,
             b.RecommendationRequest,
             problems=("no-model",),
+            scopes=("recommend",),
         ),
         Operation(
             "GET",
@@ -108,6 +119,7 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
             scores,
             b.ScoresBody,
             query=b.ScoresQuery,
+            scopes=("score",),
         ),
     )
 
@@ -134,6 +146,7 @@ def _customers(service: Service) -> tuple[Operation, ...]:
             find_customers,
             b.FoundCustomers,
             query=b.SearchQuery,
+            scopes=("score",),
         ),
         Operation(
             "GET",
@@ -143,6 +156,7 @@ def _customers(service: Service) -> tuple[Operation, ...]:
             customer,
             b.CustomerBody,
             problems=("unknown-customer",),
+            scopes=("score",),
         ),
         Operation(
             "GET",
@@ -152,6 +166,7 @@ def _customers(service: Service) -> tuple[Operation, ...]:
             find_items,
             b.FoundItems,
             query=b.SearchQuery,
+            scopes=("recommend", "events"),
         ),
     )
 
@@ -160,6 +175,7 @@ def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     async def events(request: Request) -> Response:
         read_query(request, b.NoQuery)
         batch = await read_body(request, b.EventBatch)
+        request.state.customers = frozenset(each.customer_id for each in batch.events)
         answer = await run_sync(service.report, batch.events)
         for outcome in answer.outcomes:
             metrics.events.labels(outcome.outcome).inc()
@@ -178,8 +194,17 @@ def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
             events,
             b.EventsBody,
             b.EventBatch,
+            scopes=("events",),
         ),
-        Operation("GET", "/v1/models", "models", "The models that answer now", models, b.ModelsBody),
+        Operation(
+            "GET",
+            "/v1/models",
+            "models",
+            "The models that answer now",
+            models,
+            b.ModelsBody,
+            scopes=("recommend", "score"),
+        ),
     )
 
 
@@ -208,5 +233,5 @@ def _health(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
             b.HealthBody,
             public=True,
         ),
-        Operation("GET", "/metrics", "metrics", "Prometheus metrics", exposition, None),
+        Operation("GET", "/metrics", "metrics", "Prometheus metrics", exposition, None, scopes=("metrics",)),
     )
