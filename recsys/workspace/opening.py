@@ -24,11 +24,15 @@ def open_serving(
         SnapshotError: no population facts, or another snapshot's.
         BundleError: a bundle is damaged.
     """
-    models = {name: _model(name, bundle, key) for name, bundle in bundles.items() if bundle is not None}
+    models = {name: open_model(name, bundle, key) for name, bundle in bundles.items() if bundle is not None}
     return Serving.of(snapshot, Population.load(population), **models)
 
 
-def _model(name: str, directory: Path, key: bytes | None) -> Any:
-    """The model in a cached bundle; its version reads `<number>-<first of the digest>`."""
+def open_model(name: str, directory: Path, key: bytes | None) -> Any:
+    """The model in a cached bundle; its version reads `<number>-<first of the digest>`.
+
+    Raises:
+        BundleError: the bundle is damaged, or another model's.
+    """
     bundle = read_bundle(directory, key)
     return MODELS[name].from_bundle(bundle, f"{directory.name}-{bundle.digest[:8]}")

@@ -1,6 +1,7 @@
 """The application: FastAPI with the operations, the console page and the problems around them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,6 +27,7 @@ from serving.http.operations import AnyText, Operation, operations, template
 from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.service import Service
 from serving.http.state import State
+from serving.outage import PATIENCE
 
 
 def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
@@ -33,7 +35,9 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     metrics = metrics or Metrics()
     settings = state.workspace.settings
     register_url_convertor("id", AnyText())
-    known = operations(Service(state), metrics)
+    state.workspace.database().answer_within(PATIENCE)
+    service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count))
+    known = operations(service, metrics)
     guards = Guards.of(state.workspace)
     described = document(known)
     app = FastAPI(
@@ -41,7 +45,7 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        lifespan=partial(_lifespan, state, metrics, guards),
+        lifespan=partial(_lifespan, service, metrics, guards),
     )
     app.openapi = lambda: described  # type: ignore[method-assign]
     pages = console.routes(described, needs_key=guards.access.ring.asks)
@@ -62,24 +66,30 @@ def _route(operation: Operation, guards: Guards) -> Route:
 
 
 @asynccontextmanager
-async def _lifespan(state: State, metrics: Metrics, guards: Guards, _app: FastAPI) -> AsyncIterator[None]:
-    watching = asyncio.create_task(watch(state, metrics, guards))
+async def _lifespan(service: Service, metrics: Metrics, guards: Guards, _app: FastAPI) -> AsyncIterator[None]:
+    service.recorder.start()
+    watching = asyncio.create_task(watch(service, metrics, guards))
     try:
         yield
     finally:
         watching.cancel()
+        await run_sync(service.recorder.stop)
 
 
-async def watch(state: State, metrics: Metrics, guards: Guards) -> None:
+async def watch(service: Service, metrics: Metrics, guards: Guards) -> None:
     """Look for a new snapshot, champion or run, and for keys, every `refresh_seconds`, off the event loop."""
-    before = dict.fromkeys(state.swaps, 0)
+    state = service.state
+    before, refused = dict.fromkeys(state.swaps, 0), Counter[str]()
     while True:
         await run_sync(state.refresh)
         await run_sync(guards.refresh)
+        await run_sync(state.erased.refresh)
         for result, count in state.swaps.items():
             metrics.swaps.labels(result).inc(count - before[result])
-        before = dict(state.swaps)
-        metrics.degraded.set(state.health()[0] != "ok")
+        for reason, count in state.refusals.items():
+            metrics.refusals.labels(reason).inc(count - refused[reason])
+        before, refused = dict(state.swaps), Counter(state.refusals)
+        metrics.degraded.set(service.health().status != "ok")
         await asyncio.sleep(state.workspace.settings.refresh_seconds)
 
 

@@ -24,7 +24,7 @@ _MEANING = {
     400: "The body is no JSON.",
     401: "No key, or one that is unknown, expired or revoked.",
     403: "A key without the scope; without keys a name in the Host header that is not this machine's.",
-    404: "No such customer.",
+    404: "No such customer or decision.",
     409: "The workspace has no such model, or the first request with this Idempotency-Key still runs.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not JSON by its content type.",
@@ -94,6 +94,10 @@ def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     """Path and query parameters; the query's are the fields of its struct."""
     found: list[dict[str, Any]] = []
+    if "{decision_id" in operation.path:
+        schema = {"type": "string", "minLength": 1, "maxLength": 200}
+        example = operation.example["answer"]["decision_id"]
+        found.append({"name": "decision_id", "in": "path", "required": True, "schema": schema, "example": example})
     if "{customer_id" in operation.path:
         schema = {"type": "string", "minLength": 1, "maxLength": 200}
         found.append({"name": "customer_id", "in": "path", "required": True, "schema": schema, "example": "C1042"})

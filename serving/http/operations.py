@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from anyio import fail_after
 from anyio.to_thread import run_sync
 from starlette.convertors import Convertor
 from starlette.requests import Request
@@ -14,10 +15,15 @@ from recsys.store import Scope
 from serving.http import bodies as b
 from serving.http.examples import EXAMPLES
 from serving.http.metrics import CONTENT_TYPE, Metrics
+from serving.http.people import People
 from serving.http.requests import path_text, read_body, read_query
-from serving.http.service import Service
+from serving.http.service import Service, no_database
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+WRITE_WITHIN = 1.5
+"""When a write is given up [s]; it may still be kept, which a repetition finds out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,13 @@ def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
 
 def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     """Every documented operation over `service`."""
-    return (*_decisions(service), *_customers(service), *_reports(service, metrics), *_health(service, metrics))
+    return (
+        *_decisions(service),
+        *_people(People(service)),  # before the others: an id may hold slashes
+        *_customers(service),
+        *_reports(service, metrics),
+        *_health(service, metrics),
+    )
 
 
 def _decisions(service: Service) -> tuple[Operation, ...]:
@@ -93,7 +105,13 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
         read_query(request, b.NoQuery)
         body = await read_body(request, b.RecommendationRequest)
         request.state.customers = frozenset({body.customer_id})
-        return json_answer(service.recommend(body))
+        decided = service.decide(body)
+        kept = await service.recorder.keep(decided.record)
+        return json_answer(msgspec.structs.replace(decided.body, recorded=kept))
+
+    async def decision(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(service.decision, path_text(request, "decision_id")))
 
     async def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
@@ -109,6 +127,16 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
             b.OffersBody,
             b.RecommendationRequest,
             problems=("no-model",),
+            scopes=("recommend",),
+        ),
+        Operation(
+            "GET",
+            "/v1/decisions/{decision_id:id}",
+            "decision",
+            "A recorded decision: what was asked, ranked and returned, and from what",
+            decision,
+            b.DecisionBody,
+            problems=("unknown-decision",),
             scopes=("recommend",),
         ),
         Operation(
@@ -171,12 +199,41 @@ def _customers(service: Service) -> tuple[Operation, ...]:
     )
 
 
+def _people(people: People) -> tuple[Operation, ...]:
+    async def erase(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(people.erase, path_text(request, "customer_id")))
+
+    async def export(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(people.export, path_text(request, "customer_id")))
+
+    path = "/v1/customers/{customer_id:id}"
+    return (
+        Operation(
+            "GET",
+            f"{path}/export",
+            "export",
+            "Everything held of one customer",
+            export,
+            b.ExportBody,
+            problems=("unknown-customer",),
+        ),
+        Operation("DELETE", path, "erase", "Forget one customer, known or not", erase, b.ErasureBody),
+    )
+
+
 def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     async def events(request: Request) -> Response:
         read_query(request, b.NoQuery)
         batch = await read_body(request, b.EventBatch)
         request.state.customers = frozenset(each.customer_id for each in batch.events)
-        answer = await run_sync(service.report, batch.events)
+        try:
+            with fail_after(WRITE_WITHIN):
+                answer = await run_sync(service.report, batch.events, abandon_on_cancel=True)
+        except TimeoutError:
+            service.lost()
+            raise no_database() from None
         for outcome in answer.outcomes:
             metrics.events.labels(outcome.outcome).inc()
         return json_answer(answer)
