@@ -130,7 +130,7 @@ KINDS: dict[str, tuple[Callable[[Path, Random], None], set[str]]] = {
     "truncated": (truncated, {"DamagedBundle"}),
     "bit flips": (flipped, {"DamagedBundle", "UnknownFormat", "UnsignedBundle", "BundleError"}),
     "4 KiB zeroed": (zeroed, {"DamagedBundle"}),
-    "wrong features": (other_features, {"WrongModel", "BundleError"}),
+    "wrong features": (other_features, {"WrongModel"}),
     "NaN leaves": (nan_leaves, {"BundleError"}),
     "golden rows fail": (golden_rows_fail, {"UnequalScores"}),
     "wrong signature": (other_signature, {"UnsignedBundle"}),
