@@ -6,6 +6,7 @@ import msgspec
 
 from recsys.decisioning.record import DecisionRecord
 from recsys.store.database import Database
+from recsys.store.erasure import ErasureStore
 
 PORTION = 200
 """Decisions written by one statement."""
@@ -18,6 +19,7 @@ class DecisionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._erasures = ErasureStore(database)
         self._sign = "?" if database.is_sqlite else "%s"
 
     def append(self, records: Sequence[DecisionRecord]) -> None:
@@ -26,6 +28,8 @@ class DecisionStore:
         Raises:
             StoreUnavailable: some were not kept; to be repeated as a whole.
         """
+        if records and self._erasures.began():
+            records = [self._named(record) for record in records]
         for start in range(0, len(records), PORTION):
             portion = records[start : start + PORTION]
             row = f"({', '.join([self._sign] * 5)})"
@@ -34,6 +38,11 @@ class DecisionStore:
                 f"INSERT INTO decisions ({_COLUMNS}) VALUES {', '.join([row] * len(portion))} ON CONFLICT DO NOTHING",
                 values,
             )
+
+    def _named(self, record: DecisionRecord) -> DecisionRecord:
+        """A decision that waited while its customer was erased names a pseudonym."""
+        pseudonym = self._erasures.pseudonym_of(record.customer_id, record.decided_at)
+        return record if pseudonym is None else msgspec.structs.replace(record, customer_id=pseudonym)
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """A decision by its id."""

@@ -94,6 +94,10 @@ class ErasureStore:
         self._database = database
         self._secret: str | None = None
         sign = "?" if database.is_sqlite else "%s"
+        self._receipt = (
+            f"SELECT receipt_id FROM erasures WHERE subject = {sign} AND requested_at >= {sign} "
+            "ORDER BY requested_at LIMIT 1"
+        )
         self._one = f"SELECT max(erased_at) FROM erasures WHERE subject = {sign}"
 
     def erase(self, customer_id: str, upto: int, now: int | None = None) -> Receipt:
@@ -115,15 +119,27 @@ class ErasureStore:
             connection.execute(ERASURES.insert().values(subject=subject_of(customer_id, secret), **asdict(receipt)))
         return receipt
 
-    def erased_at(self, customer_id: str) -> int | None:
-        """Instant up to which everything of a customer is gone [s]; None if nothing was: one indexed read."""
+    def began(self) -> bool:
+        """Whether anybody was ever erased."""
         if self._secret is None:
             rows = self._database.fetch("SELECT secret FROM erasure_secret", ())
-            if not rows:
-                return None
-            self._secret = str(rows[0][0])
-        found = self._database.fetch(self._one, (subject_of(customer_id, self._secret),))[0][0]
+            self._secret = str(rows[0][0]) if rows else None
+        return self._secret is not None
+
+    def erased_at(self, customer_id: str) -> int | None:
+        """Instant up to which everything of a customer is gone [s]; None if nothing was: one indexed read."""
+        if not self.began():
+            return None
+        found = self._database.fetch(self._one, (subject_of(customer_id, str(self._secret)),))[0][0]
         return None if found is None else int(found)
+
+    def pseudonym_of(self, customer_id: str, decided_at: int) -> str | None:
+        """What a decision made at an instant [s] names instead of a customer erased since; None for one who is not."""
+        if self.erased_at(customer_id) is None:
+            return None
+        subject = subject_of(customer_id, str(self._secret))
+        rows = self._database.fetch(self._receipt, (subject, decided_at))
+        return PSEUDONYM + str(rows[0][0]) if rows else None
 
     def tombstones(self) -> Tombstones:
         """Everybody erased so far."""

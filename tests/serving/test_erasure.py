@@ -3,11 +3,13 @@
 import json
 import signal
 
+import msgspec
 import pytest
 
 from recsys.data.erasing import without_erased
 from recsys.data.merging import Base
-from recsys.store import AnswerStore, Database, ErasureStore, Event, EventStore
+from recsys.decisioning.record import DecisionRecord
+from recsys.store import AnswerStore, Database, DecisionStore, ErasureStore, Event, EventStore
 from recsys.store.erasure import subject_of
 from recsys.store.idempotency import Kept
 from recsys.testing import builders
@@ -174,6 +176,14 @@ def store(database_address):
     answers.begin("o", "k", "f")
     answers.finish("o", "k", Kept(200, "application/json", b"{}"), ["ann", "bob"])
     return database
+
+
+@pytest.mark.parametrize(("decided_at", "named"), [(99, "erased:"), (100, "erased:"), (101, "ann")])
+def test_a_decision_uploaded_after_the_erasure_names_nobody(store, decided_at, named):
+    """What waited in a journal while its customer was erased is pseudonymised on its way in; later ones are not."""
+    ErasureStore(store).erase("ann", upto=10, now=100)
+    DecisionStore(store).append([DecisionRecord("d1", "ann", "s1", decided_at, msgspec.Raw(b"{}"))])
+    assert DecisionStore(store).find("d1").customer_id.startswith(named)
 
 
 def test_erasing_twice_finds_nothing_the_second_time(store):
