@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help demo test lint types imports bench constraints clean
+.PHONY: help demo test faults lint types imports bench constraints clean
 
 help:                      ## say what there is
 	@awk -F ':[^#]*## *' '/^[a-z%-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev        ## rewrite docs/figures/*.json and the tables rendere
 
 bench-%: $(VENV)/.dev      ## one benchmark only
 	BENCH_WORKSPACE=$(WORKSPACE) $(BIN)/python -m tests.benchmarks $*
+
+faults: $(VENV)/.dev       ## break the service in every way it must bear: long forms of tests, not part of `make test`
+	$(BIN)/python -m pytest -o python_files='fault_*.py' tests/faults $(FAULTS)
 
 constraints:               ## pin what a fresh environment resolves to now
 	rm -rf build/pins && $(PYTHON) -m venv build/pins

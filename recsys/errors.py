@@ -6,6 +6,11 @@ BaristaError
 ├── MappingError           the TOML mapping of a source is wrong
 ├── SnapshotError          a snapshot is missing, damaged or of another contract version
 ├── BundleError            a model bundle is damaged, unsigned or of another format
+│   ├── DamagedBundle      a file is missing, changed, too large or no plain file
+│   ├── UnsignedBundle     not signed with the key of the settings
+│   ├── UnknownFormat      written by another version of Barista
+│   ├── WrongModel         another model, or one that reads other features
+│   ├── UnequalScores      its golden rows give other scores here, or none that are finite
 │   └── UnsupportedModel   a LightGBM model uses something the kernel does not evaluate
 ├── NotEnoughData          the history can't carry what was asked of it
 ├── ClockError             an instant lies where nothing can be answered
@@ -13,6 +18,7 @@ BaristaError
 │   └── WorkspaceLocked    another process is writing to it
 ├── StoreError             the database refused or lost something
 │   └── StoreUnavailable   the database can't be reached now
+├── DecisionError          a decision is unknown or can't be computed again
 ├── ReportError            the figures of a back-test can't be read or shown
 ├── RegistryError          MLflow refused, lacks or can't be reached for something
 └── RequestRefused         a request asks for something that is not valid
@@ -62,6 +68,26 @@ class BundleError(BaristaError):
     """A model bundle is damaged, unsigned or of another format."""
 
 
+class DamagedBundle(BundleError):
+    """A file of a bundle is missing, changed, too large or no plain file."""
+
+
+class UnsignedBundle(BundleError):
+    """A bundle is not signed with the key of the settings."""
+
+
+class UnknownFormat(BundleError):
+    """A bundle was written by another version of Barista."""
+
+
+class WrongModel(BundleError):
+    """A bundle holds another model, or one that reads other features than this version computes."""
+
+
+class UnequalScores(BundleError):
+    """The golden rows of a bundle give other scores here."""
+
+
 class UnsupportedModel(BundleError):
     """A LightGBM model uses something the tree kernel does not evaluate (categorical splits, linear leaves)."""
 
@@ -92,6 +118,10 @@ class StoreUnavailable(StoreError):
 
 class RegistryError(BaristaError):
     """MLflow refused, lacks or can't be reached for something."""
+
+
+class DecisionError(BaristaError):
+    """A decision is unknown, or what it was computed from is gone."""
 
 
 class ReportError(BaristaError):

@@ -3,6 +3,7 @@
 Order, strongest first: arguments of a command, environment variables, `barista.toml` in the workspace, defaults.
 """
 
+import re
 from datetime import datetime
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -41,6 +42,11 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None, description="Bearer key the service asks for; without it the service listens on loopback only."
     )
+    rate_limit: int = Field(0, ge=0, description="Requests each key may make in `rate_window`; 0 sets no limit.")
+    rate_window: int = Field(60, ge=1, le=86_400, description="Window of `rate_limit` [seconds].")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins whose pages may call the service, exact, as `https://crm.example`; none by default."
+    )
     host: str = Field("127.0.0.1", description="Address the service listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer requests.")
@@ -58,6 +64,14 @@ class Settings(BaseSettings):
     def _clock_is_known(cls, value: str) -> str:
         if value not in {"now", "snapshot"} and datetime.fromisoformat(value).tzinfo is None:
             raise ValueError("an instant needs a zone, as in 2017-12-31T23:59:59-05:00")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", origin):
+                raise ValueError("an origin is a scheme, a host and perhaps a port, as https://crm.example, and no *")
         return value
 
     @classmethod

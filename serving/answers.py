@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recsys.data.files import read_text
+from recsys.data.forgetting import ErasedAt
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import OrderEvent
-from recsys.decisioning import OfferRequest, OffersAnswer, ScoresAnswer, Serving, recommend, score
+from recsys.decisioning import OfferRequest, OffersAnswer, Ranking, ScoresAnswer, Serving, rank, score
+from recsys.decisioning.record import ModelMark, Origin
 from recsys.workspace import Workspace
 
 MODELS = ("offers", "churn", "value")
@@ -18,7 +20,7 @@ MODELS = ("offers", "churn", "value")
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is told of a published model; `metrics` are those of its back-test."""
+    """What is told of a published model; `metrics` are those of its back-test; `features` is a fingerprint."""
 
     name: str
     version: str
@@ -26,6 +28,7 @@ class ModelFacts:
     digest: str
     horizon_days: int | None
     metrics: Mapping[str, float]
+    features: str = ""
 
 
 class Answers(Protocol):
@@ -38,6 +41,9 @@ class Answers(Protocol):
     def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
         """Offers for one customer at `as_of` [s]."""
 
+    def rank(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
+        """Offers for one customer at `as_of` [s], with all that was ranked for them."""
+
     def score(self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool) -> ScoresAnswer:
         """Churn and value of one customer at `as_of` [s]."""
 
@@ -48,6 +54,12 @@ class Answers(Protocol):
 def versions_of(answers: Answers) -> dict[str, str]:
     """Version of each published model by name."""
     return {facts.name: facts.version for facts in answers.models()}
+
+
+def origin_of(answers: Answers, seed: int) -> Origin:
+    """What all decisions made from `answers` have in common."""
+    marks = {each.name: ModelMark(each.version, each.digest, each.features) for each in answers.models()}
+    return Origin(marks, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,11 @@ class Opened:
 
     def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
         """Offers for one customer at `as_of` [s]."""
-        return recommend(self.serving, request, events, as_of)
+        return self.rank(request, events, as_of).answer
+
+    def rank(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
+        """Offers for one customer at `as_of` [s], with all that was ranked for them."""
+        return rank(self.serving, request, events, as_of)
 
     def score(self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool) -> ScoresAnswer:
         """Churn and value of one customer at `as_of` [s]."""
@@ -75,14 +91,14 @@ class Opened:
         return self.published
 
 
-def open_answers(workspace: Workspace) -> Opened:
-    """Open what the workspace points at.
+def open_answers(workspace: Workspace, erased_at: ErasedAt | None = None) -> Opened:
+    """Open what the workspace points at; customers that `erased_at` names are not found in it.
 
     Raises:
         SnapshotError: nothing was imported, or it is broken.
         BundleError: a champion is damaged.
     """
-    serving = workspace.load_serving()
+    serving = workspace.load_serving(erased_at=erased_at)
     models = {"offers": serving.offers, "churn": serving.churn, "value": serving.value}
     published = tuple(
         _facts(workspace, name, model.version, model.horizon_days) for name, model in models.items() if model
@@ -94,7 +110,8 @@ def _facts(workspace: Workspace, name: str, version: str, horizon_days: int) -> 
     folder = workspace.champion(name)
     manifest = json.loads(read_text(folder / "manifest.json") or "{}") if folder else {}
     kind, digest = manifest.get("kind", ""), manifest.get("digest", "")
-    return ModelFacts(name, version, kind, digest, horizon_days, dict(_numbers(manifest.get("metrics", {}))))
+    features = manifest.get("feature_spec", {}).get("fingerprint", "")
+    return ModelFacts(name, version, kind, digest, horizon_days, dict(_numbers(manifest.get("metrics", {}))), features)
 
 
 def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

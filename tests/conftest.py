@@ -1,5 +1,6 @@
 """What several test packages share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ from recsys.data.assemble import CatalogueRules, assemble
 from recsys.data.snapshot import Snapshot, SnapshotFacts
 from recsys.settings import Settings
 from recsys.workspace import Workspace
+from tests.postgres import PostgresServer, running_postgres
 
 DAY = 86_400
 
@@ -20,6 +22,22 @@ _NO_CLOCK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 hypothesis_settings.register_profile("barista", derandomize=True, **_NO_CLOCK)
 hypothesis_settings.register_profile("explore", max_examples=500, **_NO_CLOCK)
 hypothesis_settings.load_profile("barista")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The session's Postgres."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of a database of the test's own, once of SQLite and once of Postgres."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'events.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 @pytest.fixture

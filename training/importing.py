@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ def import_into(
         directory = new_directory(workspace.directory / "imports")
         folding = _folding(workspace, mapping, plan)
         result = run_import(mapping, folding, directory=directory, now=plan.now, sql=read_sql, progress=progress)
-        saved = _saved(workspace, result, progress)
+        saved = _saved(workspace, _without_erased(workspace, result), progress)
         workspace.publish_snapshot(saved.snapshot_id)
         workspace.prune_snapshots()
         result.report.status = "published"
@@ -86,6 +86,24 @@ def _saved(workspace: "Workspace", result: ImportResult, progress: Progress | No
         fitting.rename(population)
     say("population", 1.0)
     return saved
+
+
+def _without_erased(workspace: "Workspace", result: ImportResult) -> ImportResult:
+    """The import without what customers had erased: it does not come back with a file that still has it."""
+    import polars as pl
+
+    from recsys.data import columns as c
+    from recsys.data.erasing import without_erased
+
+    if not _has_store(workspace) or not len(tombstones := workspace.erasures().tombstones()):
+        return result
+    table = result.base.customers
+    ids = set(result.snapshot.customers) | (
+        set() if table is None else set(table[c.CUSTOMER].cast(pl.String).to_list())
+    )
+    base, orders = without_erased(result.base, tombstones.among(ids))
+    result.report.merged = {**result.report.merged, "orders_erased": orders}
+    return replace(result, base=base)
 
 
 def new_directory(imports: Path) -> Path:
@@ -121,7 +139,12 @@ def _instant(text: str, zone: ZoneInfo) -> int:
 
 def _told(workspace: "Workspace") -> tuple[OrderEvent, ...]:
     """Orders in the event store; none is made for a workspace that has no store yet."""
-    if workspace.settings.database_url is None and not (workspace.directory / "barista.db").exists():
+    if not _has_store(workspace):
         return ()
     by_customer = workspace.events().orders_by_customer()
     return tuple(order for orders in by_customer.values() for order in orders)
+
+
+def _has_store(workspace: "Workspace") -> bool:
+    """Whether the workspace has a database already; an import makes none."""
+    return workspace.settings.database_url is not None or (workspace.directory / "barista.db").exists()

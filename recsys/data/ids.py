@@ -100,6 +100,10 @@ class IdMap(Texts):
             low, high = (middle + 1, high) if found < wanted else (low, middle)
         return ABSENT
 
+    def forgets(self, external: str) -> bool:  # noqa: ARG002  `recsys.data.forgetting` knows erased ones
+        """Whether what is held of `external` is erased: of plain ids nothing is."""
+        return False
+
     def indices(self, externals: Iterable[str]) -> npt.NDArray[np.int32]:
         """Indices of many ids, `ABSENT` where unknown; one dictionary for all of them."""
         known = {external: index for index, external in enumerate(self)}

@@ -10,7 +10,7 @@ from recsys.decisioning.answers import (
     ScoresAnswer,
     ValueScore,
 )
-from recsys.decisioning.recommend import recommend
+from recsys.decisioning.recommend import Ranking, rank, recommend
 from recsys.decisioning.scores import score
 from recsys.decisioning.serving import Serving
 
@@ -20,10 +20,12 @@ __all__ = [
     "OfferContext",
     "OfferRequest",
     "OffersAnswer",
+    "Ranking",
     "Reason",
     "ScoresAnswer",
     "Serving",
     "ValueScore",
+    "rank",
     "recommend",
     "score",
 ]

@@ -1,6 +1,7 @@
 """One request → offers, best first."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,20 @@ DISTINCT_ITEMS = PAIR_FEATURES.index("distinct_items")
 MODES = {"repeat": REPEAT, "new": NEW, "mixed": MIXED}
 
 
+class Ranking(NamedTuple):
+    """An answer and everything that was ranked for it, best first: items int64 (n,), raw scores float64 (n,)."""
+
+    answer: OffersAnswer
+    items: npt.NDArray[np.int64]
+    raw: npt.NDArray[np.float64]
+
+
 def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+    """Offers for one customer: the answer of `rank`."""
+    return rank(serving, request, events, as_of).answer
+
+
+def rank(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
     """Offers for one customer at `as_of` [s], with the tail `events` and the basket folded in.
 
     Pure: the same serving, request, events and `as_of` give the same bits, alone or in a batch.
@@ -35,7 +49,8 @@ def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEve
     n = _gather(serving, rows, request, desk)
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
     raw = _popularity(serving, desk, n) if blank else model.raw(desk.X[:n])
-    best = np.lexsort((desk.chosen[:n], -raw))[: request.n]
+    ranked = np.lexsort((desk.chosen[:n], -raw))
+    best = ranked[: request.n]
     probability = raw[best] if blank else model.probability(raw[best], desk.known[:n][best] == 0)
     items = desk.chosen[best]
     reasons = offer_reasons(serving, rows, items) if request.reasons else [()] * len(items)
@@ -43,7 +58,7 @@ def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEve
         _offer(serving, desk, int(at), float(raw[at]), float(p), why)
         for at, p, why in zip(best, probability, reasons, strict=True)
     )
-    return OffersAnswer(
+    answer = OffersAnswer(
         customer_id=request.customer_id,
         as_of=as_of,
         snapshot_id=serving.snapshot.snapshot_id,
@@ -53,6 +68,7 @@ def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEve
         candidates=n,
         offers=offers,
     )
+    return Ranking(answer, desk.chosen[ranked], raw[ranked])
 
 
 def _popularity(serving: Serving, desk: Desk, n: int) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from recsys.errors import BundleError
+from recsys.errors import BundleError, DamagedBundle, UnequalScores, UnknownFormat, UnsignedBundle, WrongModel
 from recsys.models.bundle_files import Files, bits, from_npy, read_files, to_npy, write_files
 from recsys.models.calibration import Calibration, calibration_from_json
 from recsys.models.golden import golden_rows
@@ -142,6 +142,15 @@ def read_bundle(directory: Path, key: bytes | None = None) -> Bundle:
     return Bundle(content, manifest["digest"], key is not None)
 
 
+def verify_bundle(directory: Path, key: bytes | None = None) -> str:
+    """Digest of the bundle in `directory`, after every byte was compared with it; no model is opened.
+
+    Raises:
+        BundleError: as `read_bundle`, but for what only opening the model can tell.
+    """
+    return str(_checked_manifest(read_files(directory), key)["digest"])
+
+
 def _check_content(content: BundleContent) -> None:
     """What both writer and reader insist on."""
     if content.name not in NAMES or not content.parts:
@@ -151,7 +160,7 @@ def _check_content(content: BundleContent) -> None:
             raise BundleError(f"Link of part {name}", found=part.link, expected=f"one of {sorted(CODES)}")
         if part.scorer.feature_names != content.spec.names:
             strange = set(part.scorer.feature_names) ^ set(content.spec.names)
-            raise BundleError(
+            raise WrongModel(
                 f"Part {name} reads other features than the spec names",
                 found=sorted(strange) or "another order",
                 expected="the spec's names in order",
@@ -197,7 +206,7 @@ def _json(files: Files, name: str) -> dict[str, Any]:
     try:
         content = json.loads(files[name])
     except (KeyError, ValueError, RecursionError) as error:
-        raise BundleError(f"{name} is missing or no JSON ({type(error).__name__}: {error})") from error
+        raise DamagedBundle(f"{name} is missing or no JSON ({type(error).__name__}: {error})") from error
     if not isinstance(content, dict):
         raise BundleError(f"{name} is no JSON object", found=type(content).__name__, expected="an object")
     return content
@@ -207,17 +216,17 @@ def _checked_manifest(files: Files, key: bytes | None) -> dict[str, Any]:
     """The manifest, after format, digest, signature and the digest of every file were checked."""
     manifest = _json(files, "manifest.json")
     if manifest.get("format") != FORMAT:
-        raise BundleError(
+        raise UnknownFormat(
             "manifest.json has another format", found=manifest.get("format"), expected=str(FORMAT), cure="Train again"
         )
     signed = {name: value for name, value in manifest.items() if name not in {"digest", "signature"}}
     digest = hashlib.sha256(canonical_json(signed).encode()).hexdigest()
     if manifest.get("digest") != digest:
-        raise BundleError("manifest.json was changed: its digest", found=manifest.get("digest"), expected=digest)
+        raise DamagedBundle("manifest.json was changed: its digest", found=manifest.get("digest"), expected=digest)
     if key is not None and not hmac.compare_digest(
         str(manifest.get("signature", "")).encode(), _signature(digest, key).encode()
     ):
-        raise BundleError(
+        raise UnsignedBundle(
             "The bundle is not signed with this workspace's key",
             found=manifest.get("signature", "no signature"),
             expected="an HMAC-SHA-256 by the key of the settings",
@@ -234,7 +243,7 @@ def _check_files(digests: Any, files: Files) -> None:
         found = hashlib.sha256(files[name]).hexdigest() if name in files else "no file"
         expected = digests.get(name, "no file")
         if found != expected:
-            raise BundleError(f"Bundle file {name} is damaged", found=found, expected=expected, cure="Fetch it again")
+            raise DamagedBundle(f"Bundle file {name} is damaged", found=found, expected=expected, cure="Fetch it again")
 
 
 def _from_files(manifest: dict[str, Any], files: Files) -> BundleContent:
@@ -273,7 +282,7 @@ def _check_golden(content: BundleContent, files: Files) -> None:
         together = bits(part.scorer.raw(rows))
         alone = [bits(part.scorer.raw(rows[i : i + 1])) for i in range(len(rows))]
         if together != expected or b"".join(alone) != expected:
-            raise BundleError(
+            raise UnequalScores(
                 f"Golden rows of part {name} give other scores here",
                 found=hashlib.sha256(together).hexdigest(),
                 expected=hashlib.sha256(expected).hexdigest(),

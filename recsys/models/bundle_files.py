@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys.errors import BundleError
+from recsys.errors import BundleError, DamagedBundle
 
 Files = dict[str, bytes]
 """Content by file name."""
@@ -61,15 +61,15 @@ def read_files(directory: Path) -> Files:
     """
     try:
         if not stat.S_ISDIR(directory.lstat().st_mode):
-            raise BundleError("No bundle here", found=str(directory), expected="a directory, not a link")
+            raise DamagedBundle("No bundle here", found=str(directory), expected="a directory, not a link")
         names = sorted(path.name for path in directory.iterdir())
         if len(names) > MAX_FILES:
-            raise BundleError("The bundle has too many files", found=len(names), expected=f"at most {MAX_FILES}")
+            raise DamagedBundle("The bundle has too many files", found=len(names), expected=f"at most {MAX_FILES}")
         files: Files = {}
         for name in names:
             files[name] = _read_plain(directory / name, MAX_BYTES - sum(map(len, files.values())))
     except OSError as error:
-        raise BundleError(f"The bundle can't be read: {error}", found=str(directory)) from error
+        raise DamagedBundle(f"The bundle can't be read: {error}", found=str(directory)) from error
     return files
 
 
@@ -104,14 +104,17 @@ def bits(array: npt.NDArray[Any]) -> bytes:
 
 def _read_plain(path: Path, allowed: int) -> bytes:
     if not PLAIN_NAME.fullmatch(path.name):
-        raise BundleError("A strange file lies in the bundle", found=path.name, expected="plain file names")
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise BundleError(f"{path.name} is no plain file", found="a link or directory", expected="a regular file")
+        raise DamagedBundle("A strange file lies in the bundle", found=path.name, expected="plain file names")
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DamagedBundle(f"{path.name} is no plain file", found="a link or directory", expected="a regular file")
+    if found.st_size > allowed:  # before a byte of it is read
+        raise DamagedBundle(f"{path.name} is too large", found=f"{found.st_size} bytes", expected=f"{MAX_BYTES} in all")
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(allowed + 1)
     if len(data) > allowed:
-        raise BundleError(f"{path.name} is too large", found=f"over {allowed} bytes", expected=f"{MAX_BYTES} in all")
+        raise DamagedBundle(f"{path.name} is too large", found=f"over {allowed} bytes", expected=f"{MAX_BYTES} in all")
     return data
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from recsys.errors import BundleError
+from recsys.errors import BundleError, WrongModel
 from recsys.models.bundle import Bundle, Part
 
 T = TypeVar("T")
@@ -12,7 +12,7 @@ T = TypeVar("T")
 def expect_name(bundle: Bundle, name: str) -> None:
     """Raises: BundleError if the bundle is another model."""
     if bundle.content.name != name:
-        raise BundleError("The bundle is another model", found=bundle.content.name, expected=name)
+        raise WrongModel("The bundle is another model", found=bundle.content.name, expected=name)
 
 
 def part_of(bundle: Bundle, name: str) -> Part:

@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from recsys.data.files import read_text, replace_text, sync_directory
-from recsys.errors import BundleError
+from recsys.errors import BundleError, WrongModel
 from recsys.models.bundle import Bundle, read_bundle
 
 BUNDLE_PATH = "model/artifacts/bundle"
@@ -32,7 +32,7 @@ def checked_bundle(directory: Path, name: str, key: bytes | None) -> Bundle:
     """
     bundle = read_bundle(directory, key)
     if bundle.content.name != name:
-        raise BundleError("The bundle is another model's", found=bundle.content.name, expected=name)
+        raise WrongModel("The bundle is another model's", found=bundle.content.name, expected=name)
     return bundle
 
 

@@ -1,7 +1,7 @@
 """One database: its connections, transactions and the translation of its troubles."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +10,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 from sqlalchemy.pool import PoolProxiedConnection
 
 from recsys.errors import SettingsError, StoreError, StoreUnavailable
-from recsys.store.schema import create_tables
+from recsys.store.migrate import HEAD, migrate
+from recsys.store.patience import Patience
 
 BUSY_MS = 5_000
 """How long a SQLite writer waits for another one [ms]."""
@@ -28,22 +29,46 @@ class Database:
     def __init__(self, address: URL) -> None:
         self.address = address
         self.is_sqlite = address.get_backend_name() == "sqlite"
-        self._engine = _sqlite(address) if self.is_sqlite else _postgres(address)
+        self._patience = Patience()
+        self._engine = _sqlite(address, self._patience) if self.is_sqlite else _postgres(address, self._patience)
         self._local = threading.local()
 
     @classmethod
     def open(cls, address: str | Path) -> Self:
-        """Open the database at an SQLAlchemy address, or the SQLite file at a path; create tables in an empty one.
+        """Open the database at an SQLAlchemy address, or the SQLite file at a path; bring its tables to this version.
 
         Raises:
             SettingsError: the address is neither SQLite's nor Postgres's.
-            StoreError: its tables are those of another version.
+            StoreError: its tables are those of a newer version.
             StoreUnavailable: it can't be reached now.
         """
         database = cls(_url(address))
-        with database.writing() as connection:
-            create_tables(connection)
+        database.migrate()
         return database
+
+    @classmethod
+    def unprepared(cls, address: str | Path) -> Self:
+        """The database as it is, its tables of whatever version."""
+        return cls(_url(address))
+
+    def migrate(self, target: str = HEAD) -> tuple[str, str]:
+        """Move the tables to a version, all of it or nothing; versions before and after.
+
+        Raises:
+            StoreError: there is no such version, or the tables are newer than this program.
+            StoreUnavailable: it can't be reached now.
+        """
+        with self.writing() as connection:
+            return migrate(connection, target)
+
+    def answer_within(self, seconds: float) -> None:
+        """From now on give up on a database that does not answer (or, with SQLite, is locked) for so long [s].
+
+        For a service; long reads and migrations of other programs wait as long as it takes.
+        """
+        self._patience.seconds = seconds
+        self._forget_reader()
+        self._engine.dispose()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -64,19 +89,30 @@ class Database:
 
         Placeholders are the driver's (`?` of SQLite, `%s` of Postgres). A connection that broke is replaced once.
         """
-        with _translated():
-            try:
-                return self._fetch(statement, values)
-            except _dropped(self._engine):
-                self._forget_reader()
-                return self._fetch(statement, values)
-
-    def _fetch(self, statement: str, values: Sequence[Any]) -> list[Any]:
-        cursor = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._new_reader()
-        rows: list[Any] = cursor.execute(statement, values).fetchall()
+        rows: list[Any] = self._alone(statement, values, lambda cursor: cursor.fetchall())
         return rows
+
+    def run(self, statement: str, values: Sequence[Any]) -> None:
+        """One driver statement that is durable when this returns, on this thread's own connection.
+
+        It may run twice when a connection breaks, so it must be one that can be repeated.
+        """
+        self._alone(statement, values, lambda _cursor: None)
+
+    def _alone(self, statement: str, values: Sequence[Any], result: Callable[[Any], Any]) -> Any:
+        with _translated():
+            cursor = self._reader()
+            try:
+                return result(cursor.execute(statement, values))
+            except _dropped(self._engine) as error:
+                self._forget_reader()
+                if self.is_sqlite or getattr(error, "gave_up", False):
+                    raise
+                return result(self._reader().execute(statement, values))
+
+    def _reader(self) -> Any:
+        cursor = getattr(self._local, "cursor", None)
+        return cursor if cursor is not None else self._new_reader()
 
     def _new_reader(self) -> Any:
         """A cursor for this thread alone; the connection behind it leaves the pool and lives as long as the thread."""
@@ -125,18 +161,29 @@ def _url(address: str | Path) -> URL:
     return url
 
 
-def _postgres(address: URL) -> Engine:
-    return create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+def _postgres(address: URL, patience: Patience) -> Engine:
+    """Postgres by connections that give up when `patience` ends."""
+    from recsys.store.postgres import ImpatientConnection
+
+    engine = create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 2})
+    connecting = type("Connecting", (ImpatientConnection,), {"patience": patience})
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        return connecting.connect(*arguments, **options)  # type: ignore[attr-defined]
+
+    return engine
 
 
-def _sqlite(address: URL) -> Engine:
+def _sqlite(address: URL, patience: Patience) -> Engine:
     """SQLite with a write-ahead log, a disk sync at each commit, and transactions that begin when we say so."""
     engine = create_engine(address, connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+        busy = BUSY_MS if patience.seconds is None else int(patience.seconds * 1000)
+        for pragma in (f"busy_timeout={busy}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -163,7 +210,7 @@ def _translated() -> Iterator[None]:
     except exc.SQLAlchemyError as error:
         raise StoreError(f"The database refused: {type(error).__name__}", found=_brief(error)) from error
     except Exception as error:
-        if type(error).__name__ in {"OperationalError", "InterfaceError"}:
+        if {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(error).__mro__}:
             raise _unavailable(error) from error
         raise
 

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 from sqlalchemy import RowMapping, delete, func, select
 
 from recsys.data.tail import EventLine, OrderEvent
 from recsys.store.database import Database
+from recsys.store.erasure import erased_among
 from recsys.store.schema import EVENTS
 
 Kind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accepted", "declined"]
@@ -17,7 +18,7 @@ KINDS: frozenset[str] = frozenset(get_args(Kind))
 ORDER_KINDS = frozenset({"purchase", "refund"})
 """Kinds that become orders of a history; the others are kept for learning and attribution."""
 
-Outcome = Literal["accepted", "repeated", "conflicting"]
+Outcome = Literal["accepted", "repeated", "conflicting", "erased"]
 
 _BODY = ("customer_id", "kind", "occurred_at", "order_id", "store_id", "channel", "decision_id", "lines")
 _ORDER_COLUMNS = "event_id, customer_id, occurred_at, lines, order_id, store_id, channel, kind"
@@ -58,6 +59,16 @@ class Event:
         )
 
 
+class Tail(NamedTuple):
+    """A customer's orders in the sequence they were received, and the sequence number of the last (0 without any)."""
+
+    orders: tuple[OrderEvent, ...]
+    last_sequence: int
+
+
+NO_TAIL = Tail((), 0)
+
+
 class EventStore:
     """Events of one workspace."""
 
@@ -66,7 +77,8 @@ class EventStore:
         sign = "?" if database.is_sqlite else "%s"
         yes = "1" if database.is_sqlite else "true"
         self._orders_of = (
-            f"SELECT {_ORDER_COLUMNS} FROM events WHERE customer_id = {sign} AND is_order = {yes} ORDER BY sequence"
+            f"SELECT {_ORDER_COLUMNS}, sequence FROM events "
+            f"WHERE customer_id = {sign} AND is_order = {yes} ORDER BY sequence"
         )
         self._last_of = f"SELECT max(sequence) FROM events WHERE customer_id = {sign}"
 
@@ -74,6 +86,7 @@ class EventStore:
         """Keep each event once, all in one durable transaction; one outcome an event, in the same sequence.
 
         `repeated`: the same event is already there. `conflicting`: its id is there with another content; not kept.
+        `erased`: it happened before its customer was erased; not kept.
 
         Raises:
             StoreUnavailable: nothing was kept.
@@ -86,15 +99,22 @@ class EventStore:
             for ids in _chunks([row["event_id"] for row in rows]):
                 found = connection.execute(select(EVENTS).where(EVENTS.c.event_id.in_(ids))).mappings()
                 known.update({row["event_id"]: _body(row) for row in found})
-            outcomes, fresh = _judge(rows, known)
+            erased = erased_among(connection, {row["customer_id"] for row in rows})
+            outcomes, fresh = _judge(rows, known, erased)
             if fresh:
                 connection.execute(EVENTS.insert(), fresh)
         return outcomes
 
     def orders_of(self, customer_id: str) -> tuple[OrderEvent, ...]:
         """Purchases and refunds of a customer, in the sequence they were received: one indexed read."""
+        return self.tail_of(customer_id).orders
+
+    def tail_of(self, customer_id: str, upto: int | None = None) -> Tail:
+        """The orders of a customer with the sequence number of the newest; with `upto`, as they were at that number."""
         rows = self._database.fetch(self._orders_of, (customer_id,))
-        return tuple(_order(row) for row in rows) if rows else ()
+        if upto is not None:
+            rows = [row for row in rows if row[-1] <= upto]
+        return Tail(tuple(_order(row[:-1]) for row in rows), rows[-1][-1]) if rows else NO_TAIL
 
     def orders_by_customer(self, after: int = 0, upto: int | None = None) -> dict[str, tuple[OrderEvent, ...]]:
         """Purchases and refunds of all customers, each as `orders_of` gives them, in one consistent read.
@@ -191,11 +211,19 @@ def _body(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
     return tuple(row[name] for name in _BODY)
 
 
-def _judge(rows: list[dict[str, Any]], known: dict[str, tuple[Any, ...]]) -> tuple[list[Outcome], list[dict[str, Any]]]:
-    """Outcome of each row given the bodies already kept, and the rows to insert; `known` grows with them."""
+def _judge(
+    rows: list[dict[str, Any]], known: dict[str, tuple[Any, ...]], erased: Mapping[str, int]
+) -> tuple[list[Outcome], list[dict[str, Any]]]:
+    """Outcome of each row given the bodies already kept, and the rows to insert; `known` grows with them.
+
+    `erased` names customers of whom nothing up to an instant [s] may come back.
+    """
     outcomes: list[Outcome] = []
     fresh = []
     for row in rows:
+        if row["occurred_at"] <= erased.get(row["customer_id"], -1):
+            outcomes.append("erased")
+            continue
         body = _body(row)
         kept = known.setdefault(row["event_id"], body)
         if kept is body:

@@ -1,15 +1,8 @@
-"""Tables of the database. A table added here (decisions, keys) raises `SCHEMA`."""
+"""Tables of the database. What is added or changed here needs a step in `recsys.store.migrations.versions`."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, Integer, MetaData, String, Table, Text, select
-
-from recsys.errors import StoreError
-
-SCHEMA = 1
-"""Version of the tables; a database of another one is refused."""
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 METADATA = MetaData()
-
-VERSION = Table("barista_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
 
 _LONG = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -39,22 +32,19 @@ EVENTS = Table(
 key of an order read as a signed number; `lines` is JSON: [[product_id, quantity, amount, discount], …].
 """
 
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("decision_id", String(32), primary_key=True),
+    Column("customer_id", String, nullable=False),
+    Column("snapshot_id", String(64), nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("decisions_of_customer", "customer_id", "decided_at"),
+    Index("decisions_of_snapshot", "snapshot_id", "decided_at"),
+)
+"""What was answered to a request for offers.
 
-def create_tables(connection: Connection) -> None:
-    """Create what is missing in an empty database, or check the version of one in use.
-
-    Raises:
-        StoreError: the tables are those of another version.
-    """
-    VERSION.create(connection, checkfirst=True)
-    found = connection.execute(select(VERSION.c.version)).scalars().all()
-    if not found:
-        METADATA.create_all(connection)
-        connection.execute(VERSION.insert().values(version=SCHEMA))
-    elif found != [SCHEMA]:
-        raise StoreError(
-            "The database has another schema version",
-            found=found[0] if len(found) == 1 else list(found),
-            expected=str(SCHEMA),
-            cure="Use the Barista version that wrote it, or an empty database",
-        )
+`decision_id` sorts by time; `decided_at` [s]; `content` is the JSON of `recsys.decisioning.record.DecisionContent`,
+without the customer's id, which stands in its column alone.
+"""

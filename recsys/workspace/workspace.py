@@ -14,10 +14,11 @@ from recsys.data.files import read_text, replace_text
 from recsys.data.snapshot import Snapshot, read_manifest
 from recsys.errors import SnapshotError, WorkspaceError
 from recsys.settings import Settings
-from recsys.store import Database, EventStore
+from recsys.store import Database, DecisionStore, ErasureStore, EventStore, Journal
 from recsys.workspace.lock import exclusive
 
 if TYPE_CHECKING:
+    from recsys.data.forgetting import ErasedAt
     from recsys.decisioning import Serving
 
 KEEP_DAYS = 35
@@ -36,6 +37,7 @@ class Workspace:
     barista.db               events (unless DATABASE_URL names a server)
     mlflow.db, mlruns/       runs and registered models (unless MLFLOW_TRACKING_URI names a server)
     bundles/<name>/<version> cache of model bundles; `bundles/<name>/champion` names the version in use
+    journal/                 decisions that wait for the database, one file a worker
     reports/ scores/ imports/
     barista.toml             settings of this workspace
     lock                     held by the one process that imports, trains, scores or restores
@@ -44,7 +46,9 @@ class Workspace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.directory = settings.workspace
+        self._database: Database | None = None
         self._events: EventStore | None = None
+        self._erasures: ErasureStore | None = None
 
     @classmethod
     def create(cls, settings: Settings, **defaults: Any) -> Self:
@@ -131,12 +135,17 @@ class Workspace:
         return Snapshot.open(self.snapshots / found)
 
     def prune_snapshots(self, now: int | None = None) -> list[str]:
-        """Remove snapshots out of use for more than `KEEP_DAYS`, never the current one; the ids removed."""
+        """Remove snapshots out of use for more than `KEEP_DAYS`, never the current one; the ids removed.
+
+        A decision made from a snapshot is a use of it: a service that can't open the next one goes on using the former.
+        """
         limit = (now if now is not None else int(time.time())) - KEEP_DAYS * DAY
         current, left = self.snapshot_id(), self._left()
         removed = []
         for path in sorted(self.snapshots.iterdir()):
-            if path.is_dir() and path.name != current and left.get(path.name, path.stat().st_mtime) < limit:
+            if not path.is_dir() or path.name == current or left.get(path.name, path.stat().st_mtime) >= limit:
+                continue
+            if (self.decisions().last_use(path.name) or 0) < limit:
                 rmtree(path)
                 removed.append(path.name)
         return removed
@@ -147,17 +156,65 @@ class Workspace:
         entries = [json.loads(line) for line in (log or "").splitlines()]
         return {old["id"]: new["at"] for old, new in pairwise(entries)}
 
+    def database(self) -> Database:
+        """The database, opened on first use and kept.
+
+        Raises:
+            StoreUnavailable: it can't be reached now.
+        """
+        if self._database is None:
+            self._database = Database.open(self._address())
+        return self._database
+
     def events(self) -> EventStore:
-        """The event store, opened on first use and kept.
+        """The event store.
 
         Raises:
             StoreUnavailable: the database can't be reached now.
         """
         if self._events is None:
-            address = self.settings.database_url
-            database = Database.open(address.get_secret_value() if address else self.directory / "barista.db")
-            self._events = EventStore(database)
+            self._events = EventStore(self.database())
         return self._events
+
+    def decisions(self) -> DecisionStore:
+        """The decisions.
+
+        Raises:
+            StoreUnavailable: the database can't be reached now.
+        """
+        return DecisionStore(self.database())
+
+    def journal(self) -> Journal:
+        """Decisions that wait for the database."""
+        return Journal(self.directory / "journal")
+
+    def _address(self) -> str | Path:
+        """Where the database is."""
+        address = self.settings.database_url
+        return address.get_secret_value() if address else self.directory / "barista.db"
+
+    def migrate(self, target: str | None = None) -> tuple[str, str]:
+        """Move the database's tables to a version, by default this program's; versions before and after.
+
+        Raises:
+            StoreError: no such version, or the tables are newer than this program.
+            StoreUnavailable: the database can't be reached now.
+        """
+        database = Database.unprepared(self._address())
+        try:
+            return database.migrate(target) if target is not None else database.migrate()
+        finally:
+            database.close()
+
+    def erasures(self) -> ErasureStore:
+        """The erasures of customers.
+
+        Raises:
+            StoreUnavailable: the database can't be reached now.
+        """
+        if self._erasures is None:
+            self._erasures = ErasureStore(self.database())
+        return self._erasures
 
     def as_of(self, snapshot: Snapshot | None = None, at: int | None = None) -> int:
         """Instant answers are given for by the workspace's clock; a request's own instant `at` wins [s].
@@ -173,18 +230,21 @@ class Workspace:
         path = self.bundles / name / version if version else None
         return path if path is not None and path.is_dir() else None
 
-    def load_serving(self, snapshot: Snapshot | None = None) -> "Serving":
+    def load_serving(self, snapshot: Snapshot | None = None, erased_at: "ErasedAt | None" = None) -> "Serving":
         """Open what answers: the current snapshot (or the one given) and the cached champions.
 
-        A model without a champion is None; the files of the others are verified to the last byte.
+        Customers that `erased_at` names are not found. A model without a champion is None; the files of the others are
+        verified to the last byte.
 
         Raises:
             SnapshotError: nothing was imported, or without population facts.
             BundleError: a cached bundle is damaged.
         """
+        from recsys.data.forgetting import forgetting
         from recsys.workspace.opening import MODELS, open_serving
 
         opened = snapshot or self.current_snapshot()
+        opened = opened if erased_at is None else forgetting(opened, erased_at)
         directory = opened.directory or self.snapshots / opened.snapshot_id
         key = self.settings.bundle_key
         bundles = {name: self.champion(name) for name in MODELS}

@@ -68,7 +68,8 @@ def score_base(
     """
     wanted = wanted or Wanted()
     with workspace.writing(), staging(out) as work:
-        answers = open_answers(workspace)
+        erased = workspace.erasures().tombstones().erased_at
+        answers = open_answers(workspace, erased)
         _check_models(answers)
         warm(answers)
         tail = workspace.events().last_sequence()
@@ -92,10 +93,11 @@ def _check_models(answers: Answers) -> None:
 
 
 def everyone(answers: Answers, events: Events) -> list[str]:
-    """Ids of the snapshot's customers, then of those known from events alone."""
-    find = answers.snapshot.customers.index
+    """Ids of the snapshot's customers but for those erased, then of those known from events alone."""
+    customers = answers.snapshot.customers
+    find = customers.index
     fresh = sorted((customer for customer in events if find(customer) == ABSENT), key=str.encode)
-    return list(chain(answers.snapshot.customers, fresh))
+    return list(chain((customer for customer in customers if not customers.forgets(customer)), fresh))
 
 
 def _write(

@@ -1,44 +1,58 @@
-"""Who may ask: the key, and on a service without one only this machine."""
+"""Who may ask: a key with the right scope, and on a service without keys only this machine."""
 
-import hmac
+import time
+from collections.abc import Callable
 
-from pydantic import SecretStr
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 
 from recsys.errors import SettingsError
 from recsys.settings import LOOPBACK, Settings
+from recsys.store import Key
+from serving.http.keyring import Keyring
 from serving.http.problems import Problem
+
+LOCAL = Key("local", "this machine", ("admin",), 0)
+"""Who asks on a service without keys."""
+
+_REALM = 'Bearer realm="barista"'
 
 
 class Access:
     """Checks each request for data.
 
-    With a key: `Authorization: Bearer <key>`, compared in constant time. Without one the service listens on loopback
-    only, and the Host header must name this machine, so that a page of elsewhere can't reach it by a forged name.
+    With keys: `Authorization: Bearer <key>`; the key must be known, neither expired nor revoked, and have one of the
+    scopes the operation takes. Keys are found by their SHA-256, so how long the search takes says nothing of a key.
+    Without any key the service listens on loopback only, and the Host header must name this machine, so that a page of
+    elsewhere can't reach it by a forged name.
     """
 
-    def __init__(self, key: SecretStr | None) -> None:
-        self._key = key.get_secret_value().encode() if key else None
+    def __init__(self, ring: Keyring, clock: Callable[[], float] = time.time) -> None:
+        self.ring, self._clock = ring, clock
 
-    def check(self, request: Request) -> None:
-        """Let a request pass.
+    async def check(self, request: Request, scopes: tuple[str, ...]) -> Key:
+        """Who asks, when they may.
 
         Raises:
-            Problem: 401 without the right key, 403 for a foreign Host.
+            Problem: 401 without a key that opens, 403 for one without the scope or a foreign Host.
+            StoreUnavailable: the key can't be looked up now.
         """
-        if self._key is None:
+        if not self.ring.asks:
             self._check_host(request)
-            return
+            return LOCAL
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode(), self._key)
-        if scheme.lower() != "bearer" or not right:
-            raise Problem(
-                "unauthenticated",
-                "The request carries no key this service knows.",
-                "another key" if given else "no key",
-                "Authorization: Bearer <BARISTA_API_KEY>",
-                headers={"WWW-Authenticate": 'Bearer realm="barista"'},
-            )
+        text = given.strip()
+        if scheme.lower() != "bearer" or not text:
+            raise _unauthenticated("no key", "")
+        key = self.ring.known(text) or await run_sync(self.ring.fetch, text)
+        if key is None:
+            raise _unauthenticated("another key", "invalid_token")
+        state = key.state(self._clock())
+        if state != "valid":
+            raise _unauthenticated(f"a key that is {state}", "invalid_token")
+        if not key.allows(scopes):
+            raise _forbidden(key, scopes)
+        return key
 
     @staticmethod
     def _check_host(request: Request) -> None:
@@ -50,20 +64,43 @@ class Access:
                 "Without a key the service answers this machine only.",
                 "another name in the Host header",
                 ", ".join(LOOPBACK),
-                "Set BARISTA_API_KEY to serve other machines",
+                "Set BARISTA_API_KEY or make a key by `barista keys create` to serve other machines",
             )
 
 
-def refuse_open_door(settings: Settings) -> None:
-    """Refuse to listen beyond this machine without a key.
+def _unauthenticated(found: str, error: str) -> Problem:
+    return Problem(
+        "unauthenticated",
+        "The request carries no key this service lets in.",
+        found,
+        "Authorization: Bearer <key>",
+        "Make one by `barista keys create`, or use that of BARISTA_API_KEY",
+        headers={"WWW-Authenticate": f'{_REALM}, error="{error}"' if error else _REALM},
+    )
+
+
+def _forbidden(key: Key, scopes: tuple[str, ...]) -> Problem:
+    wanted = " ".join(scopes)
+    return Problem(
+        "forbidden",
+        "The key may not do this.",
+        f"scopes {', '.join(key.scopes)}",
+        f"scope {' or '.join(scopes)}",
+        "Make a key with this scope by `barista keys create`",
+        headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{wanted}"'},
+    )
+
+
+def refuse_open_door(settings: Settings, *, keys: bool = False) -> None:
+    """Refuse to listen beyond this machine without a key; `keys` says that there are some in the store.
 
     Raises:
         SettingsError: no key and an address other than loopback.
     """
-    if settings.api_key is None and settings.host not in LOOPBACK:
+    if settings.api_key is None and not keys and settings.host not in LOOPBACK:
         raise SettingsError(
             "Without a key the service listens on this machine only",
             found=settings.host,
             expected=" or ".join(LOOPBACK),
-            cure="Set BARISTA_API_KEY, or leave --host away",
+            cure="Set BARISTA_API_KEY, make a key by `barista keys create`, or leave --host away",
         )

@@ -1,6 +1,7 @@
 """The application: FastAPI with the operations, the console page and the problems around them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,14 +18,16 @@ from starlette.routing import Route
 
 from recsys.errors import BaristaError
 from serving.http import console
-from serving.http.access import Access
+from serving.http.cors import Origins
 from serving.http.envelope import Envelope
+from serving.http.guards import Guards
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
-from serving.http.operations import AnyText, Handler, Operation, operations, template
+from serving.http.operations import AnyText, Operation, operations, template
 from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.service import Service
 from serving.http.state import State
+from serving.outage import PATIENCE
 
 
 def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
@@ -32,55 +35,61 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     metrics = metrics or Metrics()
     settings = state.workspace.settings
     register_url_convertor("id", AnyText())
-    known = operations(Service(state), metrics)
-    access = Access(settings.api_key)
+    state.workspace.database().answer_within(PATIENCE)
+    service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count))
+    known = operations(service, metrics)
+    guards = Guards.of(state.workspace)
     described = document(known)
     app = FastAPI(
-        title="Barista", openapi_url=None, docs_url=None, redoc_url=None, lifespan=partial(_lifespan, state, metrics)
+        title="Barista",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=partial(_lifespan, service, metrics, guards),
     )
     app.openapi = lambda: described  # type: ignore[method-assign]
-    pages = console.routes(described, needs_key=settings.api_key is not None)
-    routes = [*(_route(operation, access) for operation in known), *pages]
+    pages = console.routes(described, needs_key=guards.access.ring.asks)
+    routes = [*(_route(operation, guards) for operation in known), *pages]
     app.router.routes.extend(routes)
     app.router.redirect_slashes = False
     for kind, handler in HANDLERS:
         app.add_exception_handler(kind, handler)
     templates = {route.endpoint: template(route.path) for route in routes}
+    if settings.cors_origins:
+        app.add_middleware(Origins, origins=settings.cors_origins)
     app.add_middleware(Envelope, metrics=metrics, routes=templates)
     return app
 
 
-def _route(operation: Operation, access: Access) -> Route:
-    endpoint = operation.handler if operation.public else _guarded(operation.handler, access)
-    return Route(operation.path, endpoint, methods=[operation.method], name=operation.name)
-
-
-def _guarded(handler: Handler, access: Access) -> Handler:
-    async def guarded(request: Request) -> Response:
-        access.check(request)
-        return await handler(request)
-
-    return guarded
+def _route(operation: Operation, guards: Guards) -> Route:
+    return Route(operation.path, guards.around(operation), methods=[operation.method], name=operation.name)
 
 
 @asynccontextmanager
-async def _lifespan(state: State, metrics: Metrics, _app: FastAPI) -> AsyncIterator[None]:
-    watching = asyncio.create_task(watch(state, metrics))
+async def _lifespan(service: Service, metrics: Metrics, guards: Guards, _app: FastAPI) -> AsyncIterator[None]:
+    service.recorder.start()
+    watching = asyncio.create_task(watch(service, metrics, guards))
     try:
         yield
     finally:
         watching.cancel()
+        await run_sync(service.recorder.stop)
 
 
-async def watch(state: State, metrics: Metrics) -> None:
-    """Look for a new snapshot, champion or run every `refresh_seconds`, off the event loop."""
-    before = dict.fromkeys(state.swaps, 0)
+async def watch(service: Service, metrics: Metrics, guards: Guards) -> None:
+    """Look for a new snapshot, champion or run, and for keys, every `refresh_seconds`, off the event loop."""
+    state = service.state
+    before, refused = dict.fromkeys(state.swaps, 0), Counter[str]()
     while True:
         await run_sync(state.refresh)
+        await run_sync(guards.refresh)
+        await run_sync(state.erased.refresh)
         for result, count in state.swaps.items():
             metrics.swaps.labels(result).inc(count - before[result])
-        before = dict(state.swaps)
-        metrics.degraded.set(state.health()[0] != "ok")
+        for reason, count in state.refusals.items():
+            metrics.refusals.labels(reason).inc(count - refused[reason])
+        before, refused = dict(state.swaps), Counter(state.refusals)
+        metrics.degraded.set(service.health().status != "ok")
         await asyncio.sleep(state.workspace.settings.refresh_seconds)
 
 

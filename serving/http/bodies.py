@@ -3,7 +3,7 @@
 Money at this edge is in the workspace's currency (4.50), instants are ISO 8601 with a zone.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -114,18 +114,73 @@ class OffersBody(Struct, frozen=True):
     """Offers, best first, and what they were computed from.
 
     `evidence` is `low` for a customer without purchases; `batch_run` is the published whole-base run the answer
-    agrees with.
+    agrees with. `recorded` is false when the decision could not be kept; `stale` is true when the database was out of
+    reach, so that newer purchases did not count.
     """
 
     customer_id: str
     as_of: str
+    decision_id: str
+    recorded: bool
     snapshot_id: str
     model_version: str
     batch_run: str | None
     evidence: Literal["history", "low"]
+    stale: bool
     horizon_days: int
     candidates: int
     currency: str
+    offers: tuple[OfferBody, ...]
+
+
+class AskedBody(Struct, frozen=True):
+    """What was asked for."""
+
+    n: int
+    mode: Mode
+    exclude: tuple[str, ...]
+    basket: tuple[Line, ...]
+    context: Context
+    reasons: bool
+
+
+class ModelMarkBody(Struct, frozen=True):
+    """A model that could take part: version, digest of its bundle, fingerprint of its features."""
+
+    version: str
+    digest: str
+    features: str
+
+
+class CandidateBody(Struct, frozen=True):
+    """A ranked item and the raw score it was ranked by."""
+
+    item_id: str
+    raw: float
+
+
+class DecisionBody(Struct, frozen=True):
+    """A recorded decision: what was asked, what it was computed from, everything that was ranked, what was returned.
+
+    `events` newer orders counted, the last of them with `last_sequence`; `seed` is that of every random choice;
+    `made_with` names what may change the last bit of a score.
+    """
+
+    decision_id: str
+    customer_id: str
+    decided_at: str
+    as_of: str
+    snapshot_id: str
+    events: int
+    last_sequence: int
+    stale: bool
+    models: dict[str, ModelMarkBody]
+    seed: int
+    made_with: str
+    asked: AskedBody
+    evidence: Literal["history", "low"]
+    horizon_days: int
+    candidates: tuple[CandidateBody, ...]
     offers: tuple[OfferBody, ...]
 
 
@@ -156,13 +211,14 @@ class ValueBody(Struct, frozen=True):
 
 
 class ScoresBody(Struct, frozen=True):
-    """Churn and value of one customer; null where no such model is published."""
+    """Churn and value of one customer; null where no such model is published; `stale` as in offers."""
 
     customer_id: str
     as_of: str
     snapshot_id: str
     batch_run: str | None
     evidence: Literal["history", "low"]
+    stale: bool
     currency: str
     churn: ChurnBody | None
     value: ValueBody | None
@@ -197,11 +253,12 @@ class OrderBody(Struct, frozen=True):
 
 
 class CustomerBody(Struct, frozen=True):
-    """What is known of a customer at `as_of`: imported history with the events reported since."""
+    """What is known of a customer at `as_of`: imported history with the events reported since, unless `stale`."""
 
     customer_id: str
     as_of: str
     snapshot_id: str
+    stale: bool
     currency: str
     orders: int
     spend: float
@@ -246,10 +303,13 @@ class FoundItems(Struct, frozen=True):
 
 
 class EventOutcome(Struct, frozen=True):
-    """What became of one event: `conflict` means its event_id is taken by an event of other content."""
+    """What became of one event: `conflict` means its event_id is taken by an event of other content.
+
+    `erased` happened before its customer was erased and is not kept.
+    """
 
     event_id: str
-    outcome: Literal["accepted", "repeated", "conflict"]
+    outcome: Literal["accepted", "repeated", "conflict", "erased"]
     occurred_at: str
 
 
@@ -261,6 +321,48 @@ class EventsBody(Struct, frozen=True):
     repeated: int
     conflict: int
     outcomes: tuple[EventOutcome, ...]
+
+
+class ErasureBody(Struct, frozen=True):
+    """Receipt of an erasure; it names nobody.
+
+    Everything up to `erased_at` is gone: so many events and kept answers are deleted, so many decisions name nobody any
+    more. Imported purchases are not found any more, are left out of the next import and do not come back.
+    """
+
+    receipt_id: str
+    erased_at: str
+    requested_at: str
+    events: int
+    decisions: int
+    answers: int
+
+
+class ReportedBody(Struct, frozen=True):
+    """An event as it is kept, amounts in currency."""
+
+    event_id: str
+    type: EventKind
+    occurred_at: str
+    received_at: str
+    order_id: str | None
+    store_id: str | None
+    channel: str | None
+    decision_id: str | None
+    lines: tuple[dict[str, Any], ...]
+
+
+class ExportBody(Struct, frozen=True):
+    """Everything held of a customer: attributes, all orders newest first, events, decisions, and what is computed."""
+
+    customer_id: str
+    as_of: str
+    currency: str
+    attributes: dict[str, str | float | bool | None]
+    orders: tuple[OrderBody, ...]
+    events: tuple[ReportedBody, ...]
+    decisions: tuple[dict[str, Any], ...]
+    scores: ScoresBody
 
 
 class ModelBody(Struct, frozen=True):

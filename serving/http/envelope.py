@@ -47,7 +47,7 @@ class Envelope:
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
-                _add_headers(message, request_id)
+                _add_headers(message, request_id, scope["state"].get("headers", {}))
             await send(message)
 
         try:
@@ -62,7 +62,7 @@ class Envelope:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = self._routes.get(scope.get("endpoint"), "other")
-        method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD"} else "other"
+        method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "DELETE"} else "other"
         self._metrics.request(route, method, status, seconds)
         LOG.info(
             "request",
@@ -84,9 +84,10 @@ def _request_id(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
-def _add_headers(message: Message, request_id: str) -> None:
+def _add_headers(message: Message, request_id: str, more: Mapping[str, str]) -> None:
     headers = MutableHeaders(scope=message)
     headers["X-Request-Id"] = request_id
+    headers.update(more)
     for name, value in SECURITY_HEADERS.items():
         headers[name] = value
     headers.setdefault("Cache-Control", "no-store")

@@ -7,10 +7,13 @@ _LATTE = "You buy LATTE every 3 days; 31% of those customers went on to buy CARA
 _OFFERS: dict[str, Any] = {
     "customer_id": "C1042",
     "as_of": "2017-12-31T23:59:51-05:00",
+    "decision_id": "0160af1c63d85f3a9b0c77de21c4a8f6",
+    "recorded": True,
     "snapshot_id": "5f0c9a1be27d",
     "model_version": "1",
     "batch_run": None,
     "evidence": "history",
+    "stale": False,
     "horizon_days": 28,
     "candidates": 200,
     "currency": "USD",
@@ -36,12 +39,39 @@ _OFFERS: dict[str, Any] = {
     ],
 }
 
+_DECISION: dict[str, Any] = {
+    "decision_id": "0160af1c63d85f3a9b0c77de21c4a8f6",
+    "customer_id": "C1042",
+    "decided_at": "2017-12-31T23:59:51-05:00",
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "snapshot_id": "5f0c9a1be27d",
+    "events": 2,
+    "last_sequence": 4711,
+    "stale": False,
+    "models": {"offers": {"version": "1-9d0f6c2e", "digest": "9d0f…", "features": "77aa…"}},
+    "seed": 20170101,
+    "made_with": "barista 0.1.0, numpy 2.3.4, numba 0.62.1, skylake-avx512",
+    "asked": {
+        "n": 1,
+        "mode": "new",
+        "exclude": ["GIFT CARD"],
+        "basket": [{"product_id": "P7", "quantity": 1.0, "amount": 4.5, "discount": 0.0}],
+        "context": {"store_id": "north", "groups": ["DRINKS"]},
+        "reasons": True,
+    },
+    "evidence": "history",
+    "horizon_days": 28,
+    "candidates": [{"item_id": "CARAMEL LATTE", "raw": 1.82}, {"item_id": "MOCHA", "raw": 1.61}],
+    "offers": _OFFERS["offers"],
+}
+
 _SCORES: dict[str, Any] = {
     "customer_id": "C1042",
     "as_of": "2017-12-31T23:59:51-05:00",
     "snapshot_id": "5f0c9a1be27d",
     "batch_run": None,
     "evidence": "history",
+    "stale": False,
     "currency": "USD",
     "churn": {
         "probability": 0.08,
@@ -75,6 +105,7 @@ _CUSTOMER: dict[str, Any] = {
     "customer_id": "C1042",
     "as_of": "2017-12-31T23:59:51-05:00",
     "snapshot_id": "5f0c9a1be27d",
+    "stale": False,
     "currency": "USD",
     "orders": 112,
     "spend": 604.8,
@@ -133,7 +164,29 @@ _MODELS: dict[str, Any] = {
     "missing": {"offers": "Run `barista check` to see what the data can carry, then `barista train`"},
 }
 
+_ERASURE: dict[str, Any] = {
+    "receipt_id": "0f7d5cbe4f5e4d0f9a0b8f6f0a3f6f11",
+    "erased_at": "2017-12-31T23:59:51-05:00",
+    "requested_at": "2026-03-02T04:12:09-05:00",
+    "events": 3,
+    "decisions": 12,
+    "answers": 1,
+}
+
+_EXPORT: dict[str, Any] = {
+    "customer_id": "C1042",
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "currency": "USD",
+    "attributes": {"city": "Boston"},
+    "orders": _CUSTOMER["last_orders"],
+    "events": [],
+    "decisions": [],
+    "scores": _SCORES,
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "erase": {"answer": _ERASURE},
+    "export": {"answer": _EXPORT},
     "recommend": {
         "request": {
             "customer_id": "C1042",
@@ -146,6 +199,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
         "answer": _OFFERS,
     },
+    "decision": {"answer": _DECISION},
     "scores": {"answer": _SCORES},
     "find_customers": {
         "answer": {

@@ -24,10 +24,10 @@ LAST_ORDERS = 8
 
 
 def customer_facts(
-    snapshot: Snapshot, customer_id: str, events: Sequence[OrderEvent], as_of: int
+    snapshot: Snapshot, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, stale: bool = False
 ) -> CustomerBody | None:
     """Known facts of a customer at `as_of` [s]; None for one never heard of."""
-    customer = snapshot.customers.index(customer_id)
+    customer, forgotten = snapshot.customers.index(customer_id), snapshot.customers.forgets(customer_id)
     if customer == ABSENT and not events:
         return None
     rows = rows_at(snapshot, customer, as_of, events)
@@ -38,6 +38,7 @@ def customer_facts(
         customer_id=customer_id,
         as_of=to_iso(as_of, zone),
         snapshot_id=snapshot.snapshot_id,
+        stale=stale,
         currency=snapshot.facts.currency,
         orders=len(times),
         spend=snapshot.money(int(amounts.sum())),
@@ -45,9 +46,14 @@ def customer_facts(
         first_purchase_at=to_iso(int(times[0]), zone) if len(times) else None,
         last_purchase_at=to_iso(int(times[-1]), zone) if len(times) else None,
         weeks=_weeks(times, amounts, as_of, snapshot),
-        last_orders=tuple(_order(snapshot, rows, o) for o in range(rows.high - 1, rows.low - 1, -1)[:LAST_ORDERS]),
-        attributes=attributes(snapshot.directory, customer_id),
+        last_orders=orders_of(snapshot, rows, LAST_ORDERS),
+        attributes={} if forgotten else attributes(snapshot.directory, customer_id),
     )
+
+
+def orders_of(snapshot: Snapshot, rows: CustomerRows, most: int | None = None) -> tuple[OrderBody, ...]:
+    """Orders of a customer with their lines, newest first, at most so many."""
+    return tuple(_order(snapshot, rows, order) for order in range(rows.high - 1, rows.low - 1, -1)[:most])
 
 
 def _order_amounts(rows: CustomerRows) -> npt.NDArray[np.int64]:

@@ -31,7 +31,8 @@ def find_customers(snapshot: Snapshot, search: str, limit: int) -> FoundCustomer
     for index in range(first_at_or_after(ids, search), len(ids)):
         if len(found) == limit or not ids[index].startswith(search):
             break
-        found.append(_customer(snapshot, index))
+        if not ids.forgets(ids[index]):
+            found.append(_customer(snapshot, index))
     return FoundCustomers(tuple(found), len(ids))
 
 

@@ -25,6 +25,15 @@ class Metrics:
         )
         self.events = Counter("barista_events", "Events reported.", ["outcome"], registry=self.registry)
         self.swaps = Counter("barista_swaps", "Attempts to open a changed state.", ["result"], registry=self.registry)
+        self.decisions = Counter(
+            "barista_decisions", "Decisions answered, by where they were kept.", ["kept"], registry=self.registry
+        )
+        self.refusals = Counter(
+            "barista_refusals",
+            "Changed states not taken over, by kind of error.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.degraded = Gauge(
             "barista_degraded",
             "1 while it answers from the last good state, or can't answer.",

@@ -6,23 +6,30 @@ from typing import Any
 import msgspec
 
 from recsys import __version__
+from recsys.store import SCOPES
 from serving.http.operations import Operation
 from serving.http.problems import MEDIA_TYPE, STATUS, ProblemBody
 
 REFERENCE = "#/components/schemas/{name}"
 
+_KEYS = (
+    f"A key made by `barista keys create` with one of the scopes {', '.join(SCOPES)}, or that of BARISTA_API_KEY, "
+    "which may do everything. A service without any key answers its own machine only."
+)
 _ALWAYS = ("foreign-host", "invalid", "internal", "not-ready", "store-unavailable")
 _WITH_BODY = ("malformed-json", "too-large", "unsupported-media-type")
-_WITH_KEY = ("unauthenticated",)
+_WITH_KEY = ("unauthenticated", "forbidden", "too-many-requests")
+_WRITING = ("still-running", "key-reused", "too-large")
 _MEANING = {
     400: "The body is no JSON.",
-    401: "No key, or not the right one.",
-    403: "A name in the Host header that is not this machine's.",
-    404: "No such customer.",
-    409: "The workspace has no such model; the problem says why.",
+    401: "No key, or one that is unknown, expired or revoked.",
+    403: "A key without the scope; without keys a name in the Host header that is not this machine's.",
+    404: "No such customer or decision.",
+    409: "The workspace has no such model, or the first request with this Idempotency-Key still runs.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not JSON by its content type.",
-    422: "A key, a value or a query is not what this path takes.",
+    422: "A key, a value or a query is not what this path takes, or the Idempotency-Key was used otherwise.",
+    429: "The key has made all its requests of this window; Retry-After says when the next one begins.",
     500: "The request failed inside the service.",
     503: "Nothing to answer from yet, or the event store can't be reached now.",
 }
@@ -45,7 +52,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(known),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": _KEYS}},
         },
     }
 
@@ -64,12 +71,20 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "parameters": _parameters(operation),
         "responses": _responses(operation),
-        "security": [] if operation.public else [{"key": []}, {}],
+        "security": _security(operation),
     }
     if operation.body is not None:
         content = {"schema": _reference(operation.body), "example": operation.example["request"]}
         text["requestBody"] = {"required": True, "content": {"application/json": content}}
     return text
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """No key for a public operation; else one of the scopes, `admin`, or no key on a service that has none."""
+    if operation.public:
+        return []
+    asked: list[dict[str, list[str]]] = [{"key": [scope]} for scope in dict.fromkeys((*operation.scopes, "admin"))]
+    return [*asked, {}]
 
 
 def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
@@ -79,9 +94,16 @@ def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     """Path and query parameters; the query's are the fields of its struct."""
     found: list[dict[str, Any]] = []
+    if "{decision_id" in operation.path:
+        schema = {"type": "string", "minLength": 1, "maxLength": 200}
+        example = operation.example["answer"]["decision_id"]
+        found.append({"name": "decision_id", "in": "path", "required": True, "schema": schema, "example": example})
     if "{customer_id" in operation.path:
         schema = {"type": "string", "minLength": 1, "maxLength": 200}
         found.append({"name": "customer_id", "in": "path", "required": True, "schema": schema, "example": "C1042"})
+    if operation.writes:
+        schema = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+        found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
     (reference,), components = msgspec.json.schema_components([operation.query], ref_template=REFERENCE)
     del reference
     for name, schema in components[operation.query.__name__]["properties"].items():
@@ -93,6 +115,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     kinds = [*_ALWAYS, *operation.problems]
     kinds += _WITH_BODY if operation.body is not None else ()
     kinds += () if operation.public else _WITH_KEY
+    kinds += _WRITING if operation.writes else ()
     responses = {"200": _answer(operation)}
     for status in sorted({STATUS[kind] for kind in kinds}):
         problem = {"schema": _reference(ProblemBody)}

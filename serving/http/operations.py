@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from anyio import fail_after
 from anyio.to_thread import run_sync
 from starlette.convertors import Convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
+from recsys.store import Scope
 from serving.http import bodies as b
 from serving.http.examples import EXAMPLES
 from serving.http.metrics import CONTENT_TYPE, Metrics
+from serving.http.people import People
 from serving.http.requests import path_text, read_body, read_query
-from serving.http.service import Service
+from serving.http.service import Service, no_database
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+WRITE_WITHIN = 1.5
+"""When a write is given up [s]; it may still be kept, which a repetition finds out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,7 @@ class Operation:
     body, query, answer   the structs that decode, check and document it; `answer` None is plain text
     problems  kinds of problems it can answer with, besides those every operation has
     public    answers without a key
+    scopes    a key needs one of them; one with `admin` needs none
     """
 
     method: str
@@ -39,6 +47,12 @@ class Operation:
     query: type[msgspec.Struct] = b.NoQuery
     problems: tuple[str, ...] = ()
     public: bool = False
+    scopes: tuple[Scope, ...] = ("admin",)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes or records something, so that an `Idempotency-Key` counts."""
+        return self.method in {"POST", "DELETE"}
 
     @property
     def template(self) -> str:
@@ -77,13 +91,27 @@ def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
 
 def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     """Every documented operation over `service`."""
-    return (*_decisions(service), *_customers(service), *_reports(service, metrics), *_health(service, metrics))
+    return (
+        *_decisions(service),
+        *_people(People(service)),  # before the others: an id may hold slashes
+        *_customers(service),
+        *_reports(service, metrics),
+        *_health(service, metrics),
+    )
 
 
 def _decisions(service: Service) -> tuple[Operation, ...]:
     async def recommendations(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        return json_answer(service.recommend(await read_body(request, b.RecommendationRequest)))
+        body = await read_body(request, b.RecommendationRequest)
+        request.state.customers = frozenset({body.customer_id})
+        decided = service.decide(body)
+        kept = await service.recorder.keep(decided.record)
+        return json_answer(msgspec.structs.replace(decided.body, recorded=kept))
+
+    async def decision(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(service.decision, path_text(request, "decision_id")))
 
     async def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
@@ -99,6 +127,17 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
             b.OffersBody,
             b.RecommendationRequest,
             problems=("no-model",),
+            scopes=("recommend",),
+        ),
+        Operation(
+            "GET",
+            "/v1/decisions/{decision_id:id}",
+            "decision",
+            "A recorded decision: what was asked, ranked and returned, and from what",
+            decision,
+            b.DecisionBody,
+            problems=("unknown-decision",),
+            scopes=("recommend",),
         ),
         Operation(
             "GET",
@@ -108,6 +147,7 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
             scores,
             b.ScoresBody,
             query=b.ScoresQuery,
+            scopes=("score",),
         ),
     )
 
@@ -134,6 +174,7 @@ def _customers(service: Service) -> tuple[Operation, ...]:
             find_customers,
             b.FoundCustomers,
             query=b.SearchQuery,
+            scopes=("score",),
         ),
         Operation(
             "GET",
@@ -143,6 +184,7 @@ def _customers(service: Service) -> tuple[Operation, ...]:
             customer,
             b.CustomerBody,
             problems=("unknown-customer",),
+            scopes=("score",),
         ),
         Operation(
             "GET",
@@ -152,7 +194,32 @@ def _customers(service: Service) -> tuple[Operation, ...]:
             find_items,
             b.FoundItems,
             query=b.SearchQuery,
+            scopes=("recommend", "events"),
         ),
+    )
+
+
+def _people(people: People) -> tuple[Operation, ...]:
+    async def erase(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(people.erase, path_text(request, "customer_id")))
+
+    async def export(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(people.export, path_text(request, "customer_id")))
+
+    path = "/v1/customers/{customer_id:id}"
+    return (
+        Operation(
+            "GET",
+            f"{path}/export",
+            "export",
+            "Everything held of one customer",
+            export,
+            b.ExportBody,
+            problems=("unknown-customer",),
+        ),
+        Operation("DELETE", path, "erase", "Forget one customer, known or not", erase, b.ErasureBody),
     )
 
 
@@ -160,7 +227,13 @@ def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     async def events(request: Request) -> Response:
         read_query(request, b.NoQuery)
         batch = await read_body(request, b.EventBatch)
-        answer = await run_sync(service.report, batch.events)
+        request.state.customers = frozenset(each.customer_id for each in batch.events)
+        try:
+            with fail_after(WRITE_WITHIN):
+                answer = await run_sync(service.report, batch.events, abandon_on_cancel=True)
+        except TimeoutError:
+            service.lost()
+            raise no_database() from None
         for outcome in answer.outcomes:
             metrics.events.labels(outcome.outcome).inc()
         return json_answer(answer)
@@ -178,8 +251,17 @@ def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
             events,
             b.EventsBody,
             b.EventBatch,
+            scopes=("events",),
         ),
-        Operation("GET", "/v1/models", "models", "The models that answer now", models, b.ModelsBody),
+        Operation(
+            "GET",
+            "/v1/models",
+            "models",
+            "The models that answer now",
+            models,
+            b.ModelsBody,
+            scopes=("recommend", "score"),
+        ),
     )
 
 
@@ -208,5 +290,5 @@ def _health(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
             b.HealthBody,
             public=True,
         ),
-        Operation("GET", "/metrics", "metrics", "Prometheus metrics", exposition, None),
+        Operation("GET", "/metrics", "metrics", "Prometheus metrics", exposition, None, scopes=("metrics",)),
     )

@@ -2,21 +2,42 @@
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from recsys.data.clock import to_iso
 from recsys.data.snapshot import SnapshotFacts
 from recsys.decisioning.answers import ChurnScore, Offer, OffersAnswer, Reason, ScoresAnswer, ValueScore
-from serving.http.bodies import ChurnBody, OfferBody, OffersBody, ReasonBody, ScoresBody, ValueBody
+from recsys.decisioning.record import Asked, DecisionRecord
+from serving.http.bodies import (
+    AskedBody,
+    CandidateBody,
+    ChurnBody,
+    Context,
+    DecisionBody,
+    Line,
+    ModelMarkBody,
+    OfferBody,
+    OffersBody,
+    ReasonBody,
+    ScoresBody,
+    ValueBody,
+)
 
 
-def offers_body(answer: OffersAnswer, facts: SnapshotFacts, batch_run: str | None) -> OffersBody:
-    """Body of an offers answer."""
+def offers_body(
+    answer: OffersAnswer, facts: SnapshotFacts, batch_run: str | None, decision_id: str, *, stale: bool
+) -> OffersBody:
+    """Body of an offers answer, not recorded yet."""
     return OffersBody(
         customer_id=answer.customer_id,
         as_of=to_iso(answer.as_of, facts.timezone),
+        decision_id=decision_id,
+        recorded=False,
         snapshot_id=answer.snapshot_id,
         model_version=answer.model_version,
         batch_run=batch_run,
         evidence=answer.evidence,
+        stale=stale,
         horizon_days=answer.horizon_days,
         candidates=answer.candidates,
         currency=facts.currency,
@@ -43,7 +64,37 @@ def _reasons(reasons: Iterable[Reason]) -> tuple[ReasonBody, ...]:
     return tuple(ReasonBody(reason.code, reason.text, reason.evidence) for reason in reasons)
 
 
-def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | None) -> ScoresBody:
+def decision_body(record: DecisionRecord, facts: SnapshotFacts) -> DecisionBody:
+    """Body of a recorded decision; `facts` are those of the snapshot that answers now."""
+    content, zone = record.read(), facts.timezone
+    candidates = zip(content.candidates.items, content.candidates.raw, strict=True)
+    return DecisionBody(
+        decision_id=record.decision_id,
+        customer_id=record.customer_id,
+        decided_at=to_iso(record.decided_at, zone),
+        as_of=to_iso(content.as_of, zone),
+        snapshot_id=record.snapshot_id,
+        events=content.events,
+        last_sequence=content.last_sequence,
+        stale=content.stale,
+        models={name: ModelMarkBody(*structs.astuple(mark)) for name, mark in content.models.items()},
+        seed=content.seed,
+        made_with=content.made_with,
+        asked=_asked(content.asked, 10**facts.minor_digits),
+        evidence=content.evidence,
+        horizon_days=content.horizon_days,
+        candidates=tuple(CandidateBody(item, raw) for item, raw in candidates),
+        offers=tuple(_offer(rank, offer) for rank, offer in enumerate(content.offers, 1)),
+    )
+
+
+def _asked(asked: Asked, scale: int) -> AskedBody:
+    lines = (Line(line.product_id, line.quantity, line.amount / scale, line.discount / scale) for line in asked.basket)
+    context = Context(asked.context.store_id, asked.context.groups)
+    return AskedBody(asked.n, asked.mode, asked.exclude, tuple(lines), context, asked.reasons)
+
+
+def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | None, *, stale: bool) -> ScoresBody:
     """Body of a scores answer."""
     return ScoresBody(
         customer_id=answer.customer_id,
@@ -51,6 +102,7 @@ def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | Non
         snapshot_id=answer.snapshot_id,
         batch_run=batch_run,
         evidence=answer.evidence,
+        stale=stale,
         currency=facts.currency,
         churn=_churn(answer.churn) if answer.churn else None,
         value=_value(answer.value, facts.timezone) if answer.value else None,

@@ -16,7 +16,7 @@ from serving.http.requests import invalid
 SKEW = 300
 """How far a reporter's clock may be ahead [s]; such an event counts as happening at `as_of`."""
 
-_OUTCOME = {"accepted": "accepted", "repeated": "repeated", "conflicting": "conflict"}
+_OUTCOME = {"accepted": "accepted", "repeated": "repeated", "conflicting": "conflict", "erased": "erased"}
 
 
 @dataclass(frozen=True, slots=True)

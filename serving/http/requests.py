@@ -12,9 +12,13 @@ from serving.http.problems import FieldFault, Problem, describe
 LIMIT = 1 << 20
 """Largest body that is read [bytes]."""
 
+DEPTH = 32
+"""Deepest nesting of lists and objects that is looked into; what the operations take is at most four deep."""
+
 _CHOICES = {"mode": get_args(Mode), "type": get_args(EventKind)}
 _PLACE = re.compile(r" - at (?:key in )?`\$(?P<path>[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`")
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -29,8 +33,15 @@ async def read_body(request: Request, kind: type[T]) -> T:
         raise Problem(
             "unsupported-media-type", "The body must be JSON.", media[:60] or "no content type", "application/json"
         )
-    body = await _limited(request)
-    return decode(body, kind)
+    return decode(await limited_body(request), kind)
+
+
+async def limited_body(request: Request) -> bytes:
+    """The request's body, read once and kept with it; raises `Problem` 413 when it is larger than `LIMIT`."""
+    kept: bytes | None = getattr(request.state, "body", None)
+    if kept is None:
+        kept = request.state.body = await _limited(request)
+    return kept
 
 
 async def _limited(request: Request) -> bytes:
@@ -62,11 +73,24 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
+        if too_deep(body):
+            expected = f"at most {DEPTH} lists and objects within each other"
+            raise invalid([FieldFault("", "The body is nested too deep.", expected=expected)], "body") from error
         raise invalid([fault_of(error, _loose(body))], "body") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(
             "malformed-json", "The body is no JSON.", type(error).__name__, "one JSON object in UTF-8"
         ) from error
+
+
+def too_deep(body: bytes) -> bool:
+    """Whether lists and objects stand within each other deeper than `DEPTH`; looks no further than there."""
+    depth = 0
+    for token in _TOKEN.finditer(body):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
+        if depth > DEPTH:
+            return True
+    return False
 
 
 def read_query(request: Request, kind: type[T]) -> T:

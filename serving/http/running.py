@@ -10,7 +10,8 @@ from typing import Self
 import uvicorn
 
 from recsys.errors import SettingsError
-from recsys.settings import Settings
+from recsys.settings import LOOPBACK, Settings
+from recsys.store import KeyStore
 from recsys.workspace import Workspace
 from serving.answers import open_answers
 from serving.http.access import refuse_open_door
@@ -39,8 +40,8 @@ class Running:
             SettingsError: an address beyond this machine without a key.
             WorkspaceError: no workspace.
         """
-        refuse_open_door(settings)
         workspace = Workspace.open(settings)
+        refuse_open_door(settings, keys=settings.host not in LOOPBACK and bool(KeyStore(workspace.database()).all()))
         workspace.events()
         state = State(workspace, open_answers)
         state.refresh()

@@ -1,15 +1,18 @@
 """Requests → answers: reads the tail, asks the opened state, names the batch run the answer agrees with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from recsys.data.clock import to_iso
-from recsys.data.tail import OrderEvent
 from recsys.decisioning.answers import OfferContext, OfferRequest
-from recsys.store import EventStore
+from recsys.decisioning.record import DecisionRecord, content_of, record_of
+from recsys.errors import StoreUnavailable
+from recsys.store import NO_TAIL, EventStore, Tail
 from recsys.workspace import Workspace
 from serving.answers import MODELS
 from serving.http.bodies import (
     CustomerBody,
+    DecisionBody,
     EventReport,
     EventsBody,
     FoundCustomers,
@@ -24,17 +27,30 @@ from serving.http.bodies import (
 from serving.http.facts import customer_facts
 from serving.http.finding import find_customers
 from serving.http.problems import Problem
-from serving.http.rendering import offers_body, scores_body
+from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
+from serving.outage import Outage
+from serving.recording import Kept, Recorder
 from serving.runs import ScoreRun
+
+NO_DATABASE = "The database can't be reached: answers come from the snapshot alone, writes are refused."
+
+
+class Decided(NamedTuple):
+    """An answer that may leave when its record is kept."""
+
+    body: OffersBody
+    record: DecisionRecord
 
 
 class Service:
     """The use cases of the HTTP interface over one workspace."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, counted: Callable[[Kept, int], object] = lambda _kept, _count: None) -> None:
         self.state = state
+        self.outage = Outage(lambda: state.workspace.decisions().find(""))
+        self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
 
     @property
     def workspace(self) -> Workspace:
@@ -46,8 +62,8 @@ class Service:
         """The event store."""
         return self.workspace.events()
 
-    def recommend(self, body: RecommendationRequest) -> OffersBody:
-        """Offers for a customer, known or not.
+    def decide(self, body: RecommendationRequest) -> Decided:
+        """Offers for a customer, known or not, and what is to be kept of them.
 
         Raises:
             Problem: 409 without an offers model, 422 for money the currency does not know.
@@ -57,20 +73,38 @@ class Service:
         if "offers" not in loaded.versions:
             raise self._no_offers(loaded)
         request = offer_request(body, snapshot.facts.minor_digits)
-        events = self.store.orders_of(body.customer_id)
-        answer = loaded.answers.recommend(request, events, as_of)
-        run = self._run_of(loaded, body.customer_id, events, as_of)
-        agrees = run is not None and run.offers_like(request)
-        return offers_body(answer, snapshot.facts, run.run_id if run and agrees else None)
+        tail, stale = self._tail(body.customer_id)
+        ranking = loaded.answers.rank(request, tail.orders, as_of)
+        seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence}
+        content = content_of(snapshot, request, ranking, loaded.origin, **seen, stale=stale)
+        record = record_of(body.customer_id, snapshot.snapshot_id, content)
+        run = self._run_of(loaded, body.customer_id, tail, as_of)
+        agrees = run.run_id if run is not None and run.offers_like(request) else None
+        return Decided(offers_body(ranking.answer, snapshot.facts, agrees, record.decision_id, stale=stale), record)
+
+    def decision(self, decision_id: str) -> DecisionBody:
+        """A recorded decision, from the database or the journals.
+
+        Raises:
+            Problem: 404 for one never recorded, 503 while the database can't be asked.
+        """
+        facts = self.state.current().snapshot.facts
+        record = self.workspace.journal().find(decision_id)
+        if record is None:
+            self._refuse_in_outage()
+            record = self.workspace.decisions().find(decision_id)
+        if record is None:
+            raise Problem("unknown-decision", "No such decision is recorded.")
+        return decision_body(record, facts)
 
     def score(self, customer_id: str, *, reasons: bool) -> ScoresBody:
         """Churn and value of a customer, known or not."""
         loaded = self.state.current()
         as_of = self._as_of(loaded)
-        events = self.store.orders_of(customer_id)
-        answer = loaded.answers.score(customer_id, events, as_of, reasons=reasons)
-        run = self._run_of(loaded, customer_id, events, as_of)
-        return scores_body(answer, loaded.snapshot.facts, run.run_id if run else None)
+        tail, stale = self._tail(customer_id)
+        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons)
+        run = self._run_of(loaded, customer_id, tail, as_of)
+        return scores_body(answer, loaded.snapshot.facts, run.run_id if run else None, stale=stale)
 
     def facts(self, customer_id: str) -> CustomerBody:
         """Known facts of a customer.
@@ -79,8 +113,8 @@ class Service:
             Problem: 404 for one never heard of.
         """
         loaded = self.state.current()
-        events = self.store.orders_of(customer_id)
-        facts = customer_facts(loaded.snapshot, customer_id, events, self._as_of(loaded))
+        tail, stale = self._tail(customer_id)
+        facts = customer_facts(loaded.snapshot, customer_id, tail.orders, self._as_of(loaded), stale=stale)
         if facts is None:
             cure = "Recommendations and scores answer for unknown customers too, labelled `evidence: low`"
             raise Problem("unknown-customer", "No purchase of this customer is known.", cure=cure)
@@ -95,11 +129,24 @@ class Service:
         return self.state.current().items.find(search, limit)
 
     def report(self, reports: Sequence[EventReport]) -> EventsBody:
-        """Keep events durably; each counts in every answer after this one."""
+        """Keep events durably; each counts in every answer after this one.
+
+        Raises:
+            Problem: 422 for what can't be kept, 503 while the database can't be reached.
+        """
         loaded = self.state.current()
         as_of = self._as_of(loaded)
         events = read_events(reports, loaded.snapshot, as_of)
-        return keep(self.store, events, reports, loaded.snapshot, as_of)
+        self._refuse_in_outage()
+        try:
+            return keep(self.store, events, reports, loaded.snapshot, as_of)
+        except StoreUnavailable as error:
+            self.outage.begin(error)
+            raise no_database() from error
+
+    def lost(self) -> None:
+        """The database did not answer a write in time."""
+        self.outage.begin(StoreUnavailable("The database did not answer in time"))
 
     def models(self) -> ModelsBody:
         """The models that answer, and why others don't."""
@@ -118,20 +165,36 @@ class Service:
     def health(self) -> HealthBody:
         """Whether it can answer, and from what."""
         status, reasons = self.state.health()
+        if self.outage.now:
+            status, reasons = ("degraded" if status == "ok" else status), (*reasons, NO_DATABASE)
         snapshot_id = None if status == "not ready" else self.state.current().snapshot.snapshot_id
         return HealthBody(status, reasons, snapshot_id)  # type: ignore[arg-type]
 
     def _as_of(self, loaded: Loaded) -> int:
         return self.workspace.as_of(loaded.snapshot)
 
-    def _run_of(self, loaded: Loaded, customer_id: str, events: Sequence[OrderEvent], as_of: int) -> ScoreRun | None:
+    def _tail(self, customer_id: str) -> tuple[Tail, bool]:
+        """Newer orders of a customer; none, and True, while the database can't be reached."""
+        if not self.outage.now:
+            try:
+                return self.store.tail_of(customer_id), False
+            except StoreUnavailable as error:
+                self.outage.begin(error)
+        return NO_TAIL, True
+
+    def _refuse_in_outage(self) -> None:
+        """Nobody waits for a database that is known to be lost; raises `Problem` 503."""
+        if self.outage.now:
+            raise no_database()
+
+    def _run_of(self, loaded: Loaded, customer_id: str, tail: Tail, as_of: int) -> ScoreRun | None:
         """The published run whose rows this customer's answers are, None if state, clock or events differ."""
         run = loaded.run
         if run is None or not self._holds(loaded, run, as_of):
             return None
-        if events and self.store.last_sequence(customer_id) > run.tail_sequence:
+        if tail.last_sequence > run.tail_sequence:
             return None
-        known = bool(events) or loaded.snapshot.customers.index(customer_id) >= 0
+        known = bool(tail.orders) or loaded.snapshot.customers.index(customer_id) >= 0
         return run if known else None
 
     def _holds(self, loaded: Loaded, run: ScoreRun, as_of: int) -> bool:
@@ -146,6 +209,16 @@ class Service:
                 "The imported purchases name no products: import them with a product column, then run `barista train`"
             )
         return "Run `barista check` to see what the data can carry, then `barista train`"
+
+
+def no_database() -> Problem:
+    """The answer to a write nobody can keep now."""
+    return Problem(
+        "store-unavailable",
+        "The database can't be reached; nothing was kept.",
+        cure="Send it again: events and requests with an Idempotency-Key are kept once",
+        headers={"Retry-After": "1"},
+    )
 
 
 def offer_request(body: RecommendationRequest, minor_digits: int) -> OfferRequest:

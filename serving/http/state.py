@@ -1,15 +1,21 @@
 """The state a process answers from: opened once, swapped whole when the workspace changes, kept when that fails."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from recsys.data.files import read_text
+from recsys.data.forgetting import ErasedAt
 from recsys.data.snapshot import Snapshot
-from recsys.errors import BaristaError
+from recsys.decisioning.record import Origin
+from recsys.errors import BaristaError, DamagedBundle
+from recsys.models.bundle import verify_bundle
 from recsys.workspace import Workspace
-from serving.answers import MODELS, Answers, versions_of
+from serving.answers import MODELS, Answers, origin_of, versions_of
+from serving.canary import RefusedByCanary, try_bundle
+from serving.erased import Erased
 from serving.http.finding import ItemFinder
 from serving.http.problems import Problem
 from serving.runs import ScoreRun, read_run
@@ -26,12 +32,14 @@ class Loaded:
     versions  of the published models by name
     run       last published whole-base run, None without one
     items     finder over the snapshot's items
+    origin    what every decision made from it has in common
     """
 
     answers: Answers
     versions: dict[str, str]
     run: ScoreRun | None
     items: ItemFinder
+    origin: Origin
 
     @property
     def snapshot(self) -> Snapshot:
@@ -42,13 +50,16 @@ class Loaded:
 class State:
     """Holds `Loaded` and replaces it; one a process. Readers take `current()` once and use only that."""
 
-    def __init__(self, workspace: Workspace, open_answers: Callable[[Workspace], Answers]) -> None:
+    def __init__(self, workspace: Workspace, open_answers: Callable[[Workspace, ErasedAt], Answers]) -> None:
         self.workspace = workspace
+        self.erased = Erased(workspace.erasures)
         self._open_answers = open_answers
         self._loaded: Loaded | None = None
         self._signs: tuple[str | None, ...] | None = None
         self.fault: str | None = None
         self.swaps = {"loaded": 0, "failed": 0}
+        self.refusals: Counter[str] = Counter()
+        self._tried: set[tuple[str, str]] = set()
 
     def current(self) -> Loaded:
         """The state to answer one request from.
@@ -72,6 +83,7 @@ class State:
             self.fault = None
             return False
         try:
+            self._try_first()
             loaded = self._open()
         except Exception as error:  # whatever a damaged file does, the last good state goes on answering
             self._failed(error)
@@ -81,17 +93,46 @@ class State:
         LOG.info("opened", snapshot_id=loaded.snapshot.snapshot_id, models=loaded.versions)
         return True
 
+    def _try_first(self) -> None:
+        """Open each new champion in a child process, unless nothing serves yet that could be lost.
+
+        Raises:
+            BundleError: a champion must not be opened here.
+        """
+        if self._loaded is None:
+            return
+        setting = self.workspace.settings.bundle_key
+        key = setting.get_secret_value().encode() if setting else None
+        for name in MODELS:
+            directory = self.workspace.champion(name)
+            if directory is None:
+                self._refuse_missing(name)
+                continue
+            digest = verify_bundle(directory, key)
+            if (name, digest) not in self._tried:
+                try_bundle(name, directory, key)
+                self._tried.add((name, digest))
+
+    def _refuse_missing(self, name: str) -> None:
+        """A pointer to a bundle that is not there is no wish to serve without the model."""
+        version = read_text(self.workspace.bundles / name / "champion")
+        if version is not None:
+            raise DamagedBundle(f"The {name} bundle named as champion is missing", found=version, cure="Pull again")
+
     def _open(self) -> Loaded:
-        answers = self._open_answers(self.workspace)
+        answers = self._open_answers(self.workspace, self.erased)
         warm(answers)
         run = read_run(self.workspace.directory / "scores")
-        return Loaded(answers, versions_of(answers), run, ItemFinder(answers.snapshot))
+        origin = origin_of(answers, self.workspace.settings.seed)
+        return Loaded(answers, versions_of(answers), run, ItemFinder(answers.snapshot), origin)
 
     def _failed(self, error: Exception) -> None:
         fault = error.message() if isinstance(error, BaristaError) else f"{type(error).__name__} while opening it."
+        reason = error.reason if isinstance(error, RefusedByCanary) else type(error).__name__
         self.swaps["failed"] += 1
+        self.refusals[reason] += 1
         if fault != self.fault:
-            LOG.error("not opened", reason=fault, kept=self._loaded is not None)
+            LOG.error("not opened", kind=reason, reason=fault, kept=self._loaded is not None)
         self.fault = fault
 
     def health(self) -> tuple[str, tuple[str, ...]]:

@@ -59,7 +59,7 @@ def described(app):
     return {each.ok().definition.raw["operationId"]: each.ok() for each in schema.get_all_operations()}
 
 
-TAKING = ("recommend", "scores", "find_customers", "customer", "find_items", "report")
+TAKING = ("recommend", "decision", "scores", "find_customers", "customer", "find_items", "report", "export", "erase")
 """Operations that take something, so that something can be wrong."""
 
 NAMES = (*TAKING, "models", "live", "ready", "metrics")
@@ -129,6 +129,8 @@ REAL = {
     "customer": ("GET", "/v1/customers/c0001", None),
     "find_items": ("GET", "/v1/items", None),
     "models": ("GET", "/v1/models", None),
+    "export": ("GET", "/v1/customers/c0002/export", None),
+    "erase": ("DELETE", "/v1/customers/nobody", None),
     "live": ("GET", "/health/live", None),
     "ready": ("GET", "/health/ready", None),
     "report": ("POST", "/v1/events", {"events": [{"event_id": "real", "type": "view", "customer_id": "c1"}]}),

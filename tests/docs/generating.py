@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,19 @@ def commands_section() -> str:
 
     program: Any = typer.main.get_command(build_app())
     parts = [_parameters("Before the command", program.params)]
-    for name, command in sorted(program.commands.items()):
+    for name, command in _named(program, ""):
         text = " ".join((command.help or "").split("\n\n")[0].split())
         parts.append(f"### `barista {name}`\n\n{text}\n\n{_parameters('', command.params)}".rstrip())
     return "\n\n".join(parts)
+
+
+def _named(program: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Commands by their whole name, those of groups too."""
+    for name, command in sorted(program.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _named(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def _parameters(title: str, parameters: list[Any]) -> str:

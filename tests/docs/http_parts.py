@@ -27,7 +27,7 @@ def routes_section() -> str:
 
 
 def _operation(operation: Operation) -> str:
-    key = "No key needed." if operation.public else ""
+    key = "No key needed." if operation.public else f"Scope {' or '.join(f'`{each}`' for each in operation.scopes)}."
     parts = [f"### `{operation.method} {operation.template}`", f"{operation.summary}. {key}".strip()]
     if operation.body is not None:
         parts.append("Body:\n\n" + fields(operation.body))

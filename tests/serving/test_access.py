@@ -1,5 +1,7 @@
 """Who may ask, and what every answer carries."""
 
+import re
+
 import pytest
 
 from recsys.errors import SettingsError
@@ -10,7 +12,10 @@ KEY = "k" * 43
 GUARDED = [
     ("POST", "/v1/recommendations"),
     ("GET", "/v1/customers/ann/scores"),
+    ("GET", "/v1/decisions/d1"),
     ("GET", "/v1/customers/ann"),
+    ("DELETE", "/v1/customers/ann"),
+    ("GET", "/v1/customers/ann/export"),
     ("GET", "/v1/customers"),
     ("GET", "/v1/items"),
     ("POST", "/v1/events"),
@@ -60,7 +65,8 @@ def test_every_data_path_is_guarded(shared):
     """No path outside the open ones answers without a key."""
     document = shared.http.get("/openapi.json").json()
     paths = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    guarded = {(method, path.replace("/ann", "/{customer_id}")) for method, path in GUARDED}
+    named = {"/ann": "/{customer_id}", "/d1": "/{decision_id}"}
+    guarded = {(method, re.sub("/(ann|d1)(?=/|$)", lambda found: named[found[0]], path)) for method, path in GUARDED}
     assert {(method, path) for method, path in paths if path not in OPEN} == guarded
 
 

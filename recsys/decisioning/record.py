@@ -1,0 +1,163 @@
+"""What is kept of an answered request for offers, so that it can be explained, computed again and learned from.
+
+Readers ignore keys they don't know: what later versions add (rules, propensities) goes beside these keys, and outcomes
+are events that name the decision.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+
+import msgspec
+from msgspec import Struct
+
+from recsys.data.snapshot import Snapshot
+from recsys.data.tail import EventLine
+from recsys.decisioning.answers import Evidence, Mode, Offer, OfferContext, OfferRequest
+from recsys.decisioning.recommend import Ranking
+
+FORMAT = 1
+
+
+class Asked(Struct, frozen=True):
+    """An `OfferRequest` without the customer, who is named in one place of a record only."""
+
+    n: int
+    mode: Mode
+    exclude: tuple[str, ...]
+    basket: tuple[EventLine, ...]
+    context: OfferContext
+    reasons: bool
+
+    @classmethod
+    def of(cls, request: OfferRequest) -> "Asked":
+        """What `request` asks."""
+        return cls(request.n, request.mode, request.exclude, request.basket, request.context, request.reasons)
+
+    def request(self, customer_id: str) -> OfferRequest:
+        """The request again."""
+        return OfferRequest(customer_id, self.n, self.mode, self.exclude, self.basket, self.context, self.reasons)
+
+
+class ModelMark(Struct, frozen=True):
+    """A model that could take part: version as answers name it, digest of its bundle, fingerprint of its features."""
+
+    version: str
+    digest: str
+    features: str
+
+
+class Candidates(Struct, frozen=True):
+    """Everything that was ranked, best first: item ids and the raw scores they were ranked by."""
+
+    items: list[str]
+    raw: list[float]
+
+
+class DecisionContent(Struct, frozen=True):
+    """What was asked, what it was computed from, what came out.
+
+    as_of          instant the answer holds for [s]
+    events         newer orders of the customer that were folded in; the last of them had `last_sequence`
+    stale          the database was out of reach, so newer orders could not be folded in
+    models         by name
+    seed           of every random choice
+    made_with      versions and processor; other ones may round differently
+    """
+
+    format: int
+    asked: Asked
+    as_of: int
+    events: int
+    last_sequence: int
+    stale: bool
+    models: dict[str, ModelMark]
+    seed: int
+    made_with: str
+    evidence: Evidence
+    horizon_days: int
+    candidates: Candidates
+    offers: tuple[Offer, ...]
+
+
+class DecisionRecord(Struct, frozen=True):
+    """A decision as it is kept; `decided_at` [s]; `content` is the JSON of a `DecisionContent`."""
+
+    decision_id: str
+    customer_id: str
+    snapshot_id: str
+    decided_at: int
+    content: msgspec.Raw
+
+    def read(self) -> DecisionContent:
+        """The content decoded."""
+        return msgspec.json.decode(self.content, type=DecisionContent)
+
+
+class Origin(Struct, frozen=True):
+    """What a process' decisions have in common: its models and its seed."""
+
+    models: Mapping[str, ModelMark]
+    seed: int
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def new_decision_id(now: float | None = None) -> str:
+    """32 hexadecimal digits: milliseconds since 1970, so that ids sort by time, then 80 random bits."""
+    at = int((now if now is not None else time.time()) * 1000)
+    return f"{at:012x}{os.urandom(10).hex()}"
+
+
+def content_of(
+    snapshot: Snapshot,
+    request: OfferRequest,
+    ranking: Ranking,
+    origin: Origin,
+    *,
+    events: int,
+    last_sequence: int,
+    stale: bool = False,
+) -> DecisionContent:
+    """What a record of `ranking`, the answer to `request`, holds."""
+    answer, name = ranking.answer, snapshot.catalogue.items
+    return DecisionContent(
+        format=FORMAT,
+        asked=Asked.of(request),
+        as_of=answer.as_of,
+        events=events,
+        last_sequence=last_sequence,
+        stale=stale,
+        models=dict(origin.models),
+        seed=origin.seed,
+        made_with=made_with(),
+        evidence=answer.evidence,
+        horizon_days=answer.horizon_days,
+        candidates=Candidates([name[item] for item in ranking.items.tolist()], ranking.raw.tolist()),
+        offers=answer.offers,
+    )
+
+
+def record_of(customer_id: str, snapshot_id: str, content: DecisionContent) -> DecisionRecord:
+    """A new record under an id of its own."""
+    now = time.time()
+    raw = msgspec.Raw(_ENCODER.encode(content))
+    return DecisionRecord(new_decision_id(now), customer_id, snapshot_id, int(now), raw)
+
+
+@cache
+def made_with() -> str:
+    """What may change the last bit of a score: versions of this program, numpy and numba, and the processor."""
+    from llvmlite import binding
+
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba"))
+    return f"barista {_own_version()}, {libraries}, {binding.get_host_cpu_name()}"
+
+
+def _own_version() -> str:
+    from recsys import __version__
+
+    return __version__

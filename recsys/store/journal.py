@@ -1,0 +1,99 @@
+"""Journal: decisions that wait for the database in a file of their worker, synced to the disk."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from recsys.data.files import sync_directory
+from recsys.decisioning.record import DecisionRecord
+
+
+class Journal:
+    """Decisions in `directory`, one file a worker, one JSON line a decision.
+
+    A worker holds a lock on the file it writes, which ends with the worker however it ends: a file without a lock may
+    be uploaded and removed by anyone.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file: BinaryIO | None = None
+
+    def append(self, records: Sequence[DecisionRecord]) -> None:
+        """Keep decisions durably.
+
+        Raises:
+            OSError: the disk is full or read-only; none of them is kept for sure.
+        """
+        file = self._file or self._begin()
+        try:
+            file.write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            self.release()  # a half written line ends its file: readers stop there
+            raise
+
+    def _begin(self) -> BinaryIO:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
+        file = (self._directory / name).open("xb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        sync_directory(self._directory)
+        self._file = file
+        return file
+
+    def release(self) -> None:
+        """Let go of the own file: it is ready to be uploaded, and the next decision begins another."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError:
+                return  # what could not be flushed was never told to be kept
+
+    def waiting(self) -> list[Path]:
+        """Files there are, own and others, oldest name first."""
+        return sorted(self._directory.glob("*.jsonl")) if self._directory.is_dir() else []
+
+    @contextmanager
+    def claimed(self, path: Path) -> Iterator[list[DecisionRecord] | None]:
+        """The decisions of a file nobody writes, None while its worker lives; removed when the block ends well."""
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:  # another worker was quicker
+            yield None
+            return
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+                return
+            yield list(_readable(file))
+            path.unlink(missing_ok=True)
+            sync_directory(self._directory)
+
+    def find(self, decision_id: str) -> DecisionRecord | None:
+        """A decision that still waits here."""
+        for path in self.waiting():
+            with path.open("rb") as file:
+                found = next((each for each in _readable(file) if each.decision_id == decision_id), None)
+            if found is not None:
+                return found
+        return None
+
+
+def _readable(file: BinaryIO) -> Iterator[DecisionRecord]:
+    """Whole lines; the first that is none ends the file: its worker died writing it, before it told anyone."""
+    for line in file:
+        try:
+            yield msgspec.json.decode(line, type=DecisionRecord)
+        except msgspec.DecodeError:
+            return

@@ -1,0 +1,101 @@
+"""`Idempotency-Key`: a write repeated under the same key is answered as the first time and done once."""
+
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+
+from recsys.errors import StoreError
+from recsys.store.idempotency import AnswerStore, Kept
+from serving.http.problems import FieldFault, Problem
+from serving.http.requests import invalid, limited_body
+
+HEADER = "idempotency-key"
+REPLAYED = "Idempotency-Replayed"
+
+PURGE_SECONDS = 600.0
+"""How often a worker drops answers that are too old [s]."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Idempotency:
+    """Runs writes that carry a key once, over the answers kept in the store."""
+
+    def __init__(self, store: Callable[[], AnswerStore], clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
+        self._purge_at = clock() + PURGE_SECONDS
+
+    def purge(self) -> None:
+        """Drop the answers that are too old, now and then; what the store refuses is dropped another time."""
+        if self._clock() < self._purge_at:
+            return
+        self._purge_at = self._clock() + PURGE_SECONDS
+        with suppress(StoreError):
+            self._store().purge()
+
+    async def answer(self, request: Request, owner: str, handler: Handler) -> Response:
+        """The answer of `handler`, or the one kept under the request's key for the same request of the same owner.
+
+        An answer that is no success is not kept: nothing was done, and the request may be sent again.
+
+        Raises:
+            Problem: 409 while the first one runs, 422 for another request under the key or a strange key.
+            StoreUnavailable: nothing was done.
+        """
+        key = request.headers.get(HEADER)
+        if key is None:
+            return await handler(request)
+        _check(key)
+        begun = await run_sync(self._store().begin, owner, key, await _fingerprint(request))
+        if begun.kept is not None:
+            return Response(begun.kept.body, begun.kept.status, {REPLAYED: "true"}, begun.kept.media_type)
+        if begun.state != "run":
+            raise _conflict(begun.state)
+        return await self._run(request, owner, key, handler)
+
+    async def _run(self, request: Request, owner: str, key: str, handler: Handler) -> Response:
+        request.state.customers = frozenset()
+        try:
+            response = await handler(request)
+        except BaseException:
+            await run_sync(self._store().forget, owner, key)
+            raise
+        kept = Kept(response.status_code, response.media_type or "", bytes(response.body))
+        await run_sync(self._store().finish, owner, key, kept, request.state.customers)
+        return response
+
+
+async def _fingerprint(request: Request) -> str:
+    """SHA-256 of method, path, query and body."""
+    head = f"{request.method} {request.url.path}?{request.url.query}\n"
+    return hashlib.sha256(head.encode() + await limited_body(request)).hexdigest()
+
+
+def _check(key: str) -> None:
+    if not _KEY.fullmatch(key):
+        fault = FieldFault("header Idempotency-Key", "Not a key.", "another text", "1 to 255 visible ASCII characters")
+        raise invalid([fault], "header")
+
+
+def _conflict(state: str) -> Problem:
+    if state == "running":
+        return Problem(
+            "still-running",
+            "The first request with this Idempotency-Key is still running.",
+            cure="Ask again after Retry-After",
+            headers={"Retry-After": "1"},
+        )
+    return Problem(
+        "key-reused",
+        "This Idempotency-Key was used for another request.",
+        "another method, path, query or body",
+        "the same request",
+        "Use a new key for a new request",
+    )

@@ -1,0 +1,106 @@
+"""What a customer may ask for by law: everything that is held of them, and to be forgotten."""
+
+from typing import Any
+
+from recsys.data.clock import to_iso
+from recsys.data.ids import ABSENT
+from recsys.data.tail import rows_at
+from recsys.errors import StoreUnavailable
+from recsys.store.export import decisions_of, events_of
+from serving.http.bodies import ErasureBody, ExportBody, ReportedBody
+from serving.http.facts import attributes, orders_of
+from serving.http.problems import Problem
+from serving.http.service import Service, no_database
+
+
+class People:
+    """Erasure and export over the workspace of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        service.state.erased.away = lambda: service.outage.now
+
+    def erase(self, customer_id: str) -> ErasureBody:
+        """Forget a customer, known or not: an answer tells nobody whether there was one by more than counts.
+
+        Raises:
+            Problem: 503 while the database can't be reached; nothing was erased.
+        """
+        state, workspace = self._service.state, self._service.workspace
+        snapshot = state.current().snapshot
+        upto = max(workspace.as_of(snapshot), snapshot.as_of)
+        if self._service.outage.now:
+            raise no_database()
+        try:
+            receipt = workspace.erasures().erase(customer_id, upto)
+        except StoreUnavailable as error:
+            self._service.outage.begin(error)
+            raise no_database() from error
+        state.erased.refresh()
+        zone = snapshot.facts.timezone
+        return ErasureBody(
+            receipt.receipt_id,
+            to_iso(receipt.erased_at, zone),
+            to_iso(receipt.requested_at, zone),
+            receipt.events,
+            receipt.decisions,
+            receipt.answers,
+        )
+
+    def export(self, customer_id: str) -> ExportBody:
+        """Everything held of a customer.
+
+        Raises:
+            Problem: 404 when that is nothing, 503 while the database can't be reached.
+        """
+        if self._service.outage.now:
+            raise no_database()
+        loaded, workspace = self._service.state.current(), self._service.workspace
+        snapshot, as_of = loaded.snapshot, workspace.as_of(loaded.snapshot)
+        zone = snapshot.facts.timezone
+        database = workspace.database()
+        events, decisions = events_of(database, customer_id), decisions_of(database, customer_id)
+        known = snapshot.customers.index(customer_id)
+        if known == ABSENT and not events and not decisions:
+            raise Problem("unknown-customer", "Nothing is held of this customer.")
+        rows = rows_at(snapshot, known, as_of, workspace.events().orders_of(customer_id))
+        forgotten = snapshot.customers.forgets(customer_id)
+        return ExportBody(
+            customer_id=customer_id,
+            as_of=to_iso(as_of, zone),
+            currency=snapshot.facts.currency,
+            attributes={} if forgotten else attributes(snapshot.directory, customer_id),
+            orders=orders_of(snapshot, rows),
+            events=tuple(_reported(event, zone, snapshot.facts.minor_digits) for event in events),
+            decisions=tuple(_decided(decision, zone) for decision in decisions),
+            scores=self._service.score(customer_id, reasons=True),
+        )
+
+
+def _reported(event: dict[str, Any], zone: str, digits: int) -> ReportedBody:
+    lines = tuple(
+        {
+            "product_id": product,
+            "quantity": quantity,
+            "amount": amount / 10**digits,
+            "discount": discount / 10**digits,
+        }
+        for product, quantity, amount, discount in event["lines"]
+    )
+    return ReportedBody(
+        event_id=event["event_id"],
+        type=event["kind"],
+        occurred_at=to_iso(event["occurred_at"], zone),
+        received_at=to_iso(event["received_at"], zone),
+        order_id=event["order_id"],
+        store_id=event["store_id"],
+        channel=event["channel"],
+        decision_id=event["decision_id"],
+        lines=lines,
+    )
+
+
+def _decided(decision: dict[str, Any], zone: str) -> dict[str, Any]:
+    """A decision as it is kept, with its instant as text; the customer's id is that of the export."""
+    named = {name: decision[name] for name in ("decision_id", "snapshot_id", "content")}
+    return named | {"decided_at": to_iso(decision["decided_at"], zone)}

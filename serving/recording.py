@@ -1,0 +1,131 @@
+"""Decisions kept before their answers leave: group commits by one thread, the worker's journal when the store fails."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import structlog
+
+from recsys.decisioning.record import DecisionRecord
+from recsys.errors import StoreError
+from recsys.store import DecisionStore, Journal
+from serving.outage import Outage
+
+Kept = Literal["store", "journal", "lost"]
+LOG = structlog.get_logger("barista.recording")
+
+IDLE = 2.0
+"""How often the thread looks for journals to upload while nothing is asked [s]."""
+
+BUSY = 0.2
+"""The same while some are known to wait [s]."""
+
+
+class _Waiting(NamedTuple):
+    record: DecisionRecord
+    future: "asyncio.Future[Kept]"
+
+
+class Recorder:
+    """Keeps the decisions of one worker.
+
+    While a commit waits for the disk the next decisions gather, so its cost is shared under load. `counted` is told
+    where each decision was kept.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], DecisionStore],
+        journal: Journal,
+        outage: Outage,
+        counted: Callable[[Kept, int], object],
+    ) -> None:
+        self._store, self._journal, self._outage, self._counted = store, journal, outage, counted
+        self._queue: list[_Waiting] = []
+        self._wake = threading.Event()
+        self._ending = False
+        self._thread: threading.Thread | None = None
+        self._looks = True
+
+    async def keep(self, record: DecisionRecord) -> bool:
+        """True as soon as the decision is on a disk, of the database or of this machine; False if it is on none."""
+        future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(record, future))
+        if self._thread is None:
+            self.start()
+        self._wake.set()
+        return await future != "lost"
+
+    def start(self) -> None:
+        """Start the thread; in the process that answers, never before a fork."""
+        self._thread = threading.Thread(target=self._work, name="decisions", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Keep what waits, then end the thread."""
+        self._ending = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._journal.release()
+
+    def _work(self) -> None:
+        while True:
+            asked = self._wake.wait(BUSY if self._looks else IDLE)
+            self._wake.clear()
+            batch, self._queue = self._queue, []
+            if batch:
+                self._tell(batch, self._keep([each.record for each in batch]))
+            elif self._ending:
+                return
+            if not self._outage.now and (self._looks or not asked):
+                self._upload()
+
+    def _keep(self, records: list[DecisionRecord]) -> Kept:
+        if not self._outage.now:
+            try:
+                self._store().append(records)
+            except StoreError as error:
+                self._outage.begin(error)
+            else:
+                return "store"
+        self._looks = True
+        try:
+            self._journal.append(records)
+        except OSError as error:
+            LOG.error("decisions lost", count=len(records), error=type(error).__name__)
+            return "lost"
+        return "journal"
+
+    def _tell(self, batch: list[_Waiting], kept: Kept) -> None:
+        self._counted(kept, len(batch))
+        loops = {each.future.get_loop() for each in batch}
+        for loop in loops:
+            futures = [each.future for each in batch if each.future.get_loop() is loop]
+            try:
+                loop.call_soon_threadsafe(_resolve, futures, kept)
+            except RuntimeError:  # the loop ended before its answers could leave
+                continue
+
+    def _upload(self) -> None:
+        """Bring decisions of journals, own or left by workers that died, into the store."""
+        self._looks = False
+        self._journal.release()
+        for path in self._journal.waiting():
+            try:
+                with self._journal.claimed(path) as records:
+                    self._store().append(records or [])
+            except (StoreError, OSError) as error:
+                self._looks = True
+                if isinstance(error, StoreError):
+                    self._outage.begin(error)
+                return
+            if records:
+                LOG.info("decisions uploaded", count=len(records))
+
+
+def _resolve(futures: "list[asyncio.Future[Kept]]", kept: Kept) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(kept)

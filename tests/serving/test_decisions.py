@@ -1,0 +1,212 @@
+"""Every offer is a recorded decision: kept before it leaves, found by its id, computed again bit for bit."""
+
+import json
+import shutil
+import time
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from recsys.cli.app import build_app
+from recsys.store import Database
+from recsys.workspace import replay_decision
+from tests.serving.conftest import NEWER
+from tests.serving.test_state import wait_for
+
+ASKED = {
+    "n": 2,
+    "mode": "mixed",
+    "exclude": ["latte"],
+    "basket": [{"product_id": "muffin", "quantity": 2.0, "amount": 5.2, "discount": 0.3}],
+    "context": {"store_id": None, "groups": ["FOOD", "DRINKS"]},
+    "reasons": True,
+}
+
+
+def decision(service, decision_id):
+    """The recorded decision."""
+    answer = service.http.get(f"/v1/decisions/{decision_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def replayed(workspace, decision_id, *options):
+    """What `barista replay` exits with and prints."""
+    arguments = ["--workspace", str(workspace.directory), "replay", decision_id, *options]
+    done = CliRunner().invoke(build_app(), arguments)
+    return done.exit_code, done.output or str(done.exception)
+
+
+def changed(workspace, decision_id, *replacement):
+    """Change a text in the recorded content."""
+    database = Database.open(workspace.directory / "barista.db")
+    with database.writing() as connection:
+        values = {"id": decision_id, "old": replacement[0], "new": replacement[1]}
+        statement = "UPDATE decisions SET content = replace(content, :old, :new) WHERE decision_id = :id"
+        connection.execute(text(statement), values)
+    database.close()
+
+
+def test_an_answer_is_recorded_and_found_by_its_id(shared):
+    """What the answer said is what the record holds."""
+    answer = shared.offers(**ASKED)
+    found = decision(shared, answer["decision_id"])
+    assert answer["recorded"] is True
+    assert (found["offers"], found["as_of"], found["asked"]) == (answer["offers"], answer["as_of"], ASKED)
+
+
+def test_the_record_holds_everything_that_was_ranked(shared):
+    """All candidates with their scores, best first, the returned ones in front."""
+    answer = shared.offers(n=2)
+    candidates = decision(shared, answer["decision_id"])["candidates"]
+    assert len(candidates) == answer["candidates"]
+    assert [each["raw"] for each in candidates] == sorted((each["raw"] for each in candidates), reverse=True)
+    assert [each["item_id"] for each in candidates[:2]] == [offer["item_id"] for offer in answer["offers"]]
+
+
+def test_the_record_names_what_it_was_computed_from(service, purchase):
+    """Snapshot, models by digest and features, the newest event, the seed."""
+    service.report(purchase("v1", "bob"), purchase("e1"), purchase("e2", occurred_at="2024-03-05T09:00:00+01:00"))
+    found = decision(service, service.offers()["decision_id"])
+    digest = {model["name"]: model["digest"] for model in service.http.get("/v1/models").json()["models"]}
+    assert (found["events"], found["last_sequence"], found["snapshot_id"]) == (2, 3, service.workspace.snapshot_id())
+    assert {name: mark["digest"] for name, mark in found["models"].items()} == digest
+    assert (len(found["models"]["offers"]["features"]), found["seed"]) == (64, service.workspace.settings.seed)
+
+
+def test_two_answers_are_two_decisions(shared):
+    """Ids are never given twice."""
+    assert shared.offers()["decision_id"] != shared.offers()["decision_id"]
+
+
+def test_an_unknown_decision_is_a_404(shared):
+    """It says so as a problem."""
+    answer = shared.http.get("/v1/decisions/0160af1c63d85f3a9b0c77de21c4a8f6")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:barista:problem:unknown-decision")
+
+
+@pytest.mark.parametrize("asked", [{}, ASKED, {"customer_id": "stranger", "n": 3}, {"mode": "new", "reasons": True}])
+def test_a_replay_gives_the_same_bits(service, purchase, asked):
+    """Although newer events, another snapshot and another champion came after."""
+    service.report(purchase())
+    asked_for = service.offers(**asked)["decision_id"]
+    service.report(purchase("later", product="scone"))
+    assert replayed(service.workspace, asked_for)[0] == 0
+
+
+def test_a_replay_uses_the_snapshot_of_the_decision(service, newer_import):
+    """The workspace went on to a newer one in which the customer has another purchase."""
+    before = service.offers(customer_id="bob")
+    newer_import(service.workspace)
+    assert wait_for(lambda: service.offers(customer_id="bob")["snapshot_id"] != before["snapshot_id"])
+    assert replay_decision(service.workspace, before["decision_id"]).same
+
+
+def test_a_replay_finds_a_changed_bit(service):
+    """A record that was tampered with is told with the place and both values."""
+    answer = service.offers()
+    raw = repr(answer["offers"][0]["raw"])
+    changed(service.workspace, answer["decision_id"], raw, raw[:-1] + ("1" if raw[-1] != "1" else "2"))
+    code, said = replayed(service.workspace, answer["decision_id"], "--json")
+    assert (code, json.loads(said)["same"]) == (1, False)
+    assert {each["pointer"] for each in json.loads(said)["differences"]} == {"/candidates/raw/0", "/offers/0/raw"}
+
+
+def test_a_replay_without_its_snapshot_says_why(service, newer_import):
+    """Later than 35 days the snapshot is gone."""
+    answer = service.offers()
+    newer_import(service.workspace)
+    shutil.rmtree(service.workspace.snapshots / answer["snapshot_id"])
+    code, said = replayed(service.workspace, answer["decision_id"])
+    assert (code, "snapshot this decision was made from is gone" in said) == (1, True)
+
+
+def test_a_replay_without_its_events_says_why(service, purchase):
+    """A customer whose events were deleted can't be computed again."""
+    service.report(purchase())
+    decision_id = service.offers()["decision_id"]
+    service.workspace.events().delete_customer("ann")
+    assert "Events this decision was computed from are gone" in replayed(service.workspace, decision_id)[1]
+
+
+def test_a_replay_with_another_bundle_says_why(service):
+    """A version number that was given to another content is not mistaken for it."""
+    decision_id = service.offers()["decision_id"]
+    changed(service.workspace, decision_id, '"digest":"', '"digest":"0')
+    assert "another one now" in replayed(service.workspace, decision_id)[1]
+
+
+def test_a_snapshot_stays_while_a_young_decision_needs_it(service, newer_import):
+    """35 days after the last decision, not after the next import."""
+    old = service.offers()["snapshot_id"]
+    newer_import(service.workspace)
+    now = int(time.time())
+    assert old not in service.workspace.prune_snapshots(now + 34 * 86_400)
+    assert old in service.workspace.prune_snapshots(now + 36 * 86_400)
+
+
+def test_decisions_are_counted_by_where_they_were_kept(service):
+    """Lost ones would be seen."""
+    service.offers()
+    assert 'barista_decisions_total{kept="store"} 1.0' in service.http.get("/metrics").text
+
+
+def locked(workspace):
+    """A database that another program holds locked, so that nothing can be written."""
+    database = Database.open(workspace.directory / "barista.db")
+    return database.writing()
+
+
+def test_with_the_store_out_of_reach_the_journal_keeps_the_decision(service):
+    """It is found there by its id, and replayed."""
+    with locked(service.workspace):
+        answer = service.offers()
+        assert answer["recorded"] is True
+        assert decision(service, answer["decision_id"])["offers"] == answer["offers"]
+        assert 'barista_decisions_total{kept="journal"} 1.0' in service.http.get("/metrics").text
+        assert replay_decision(service.workspace, answer["decision_id"]).same
+
+
+def test_the_journal_is_uploaded_when_the_store_is_back(service):
+    """Nothing stays in files, nothing is lost."""
+    with locked(service.workspace):
+        answer = service.offers()
+    assert wait_for(lambda: service.workspace.decisions().find(answer["decision_id"]) is not None)
+    assert wait_for(lambda: service.workspace.journal().waiting() == [])
+
+
+def test_a_journal_left_by_a_killed_worker_is_uploaded_by_the_next(make_workspace, serve):
+    """A crash between journal and upload costs nothing."""
+    service = serve(make_workspace())
+    answer = service.offers()
+    record = service.workspace.decisions().find(answer["decision_id"])
+    left = service.workspace.journal()
+    database = Database.open(service.workspace.directory / "barista.db")
+    with database.writing() as connection:
+        connection.execute(text("DELETE FROM decisions"))
+    left.append([record])
+    left.release()
+    assert wait_for(lambda: service.workspace.decisions().find(answer["decision_id"]) is not None)
+
+
+def test_a_decision_that_can_be_kept_nowhere_is_answered_and_says_so(service):
+    """The till goes on; the answer is honest."""
+    (service.workspace.directory / "journal").write_text("not a directory")
+    with locked(service.workspace):
+        answer = service.offers()
+    assert (answer["recorded"], len(answer["offers"])) == (False, 5)
+
+
+def test_events_are_refused_while_they_can_not_be_kept(service, purchase):
+    """503 with Retry-After, and the readiness probe says degraded; afterwards the same event is accepted."""
+    with locked(service.workspace):
+        answer = service.report(purchase())
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert service.http.get("/health/ready").json()["status"] == "degraded"
+    assert wait_for(lambda: service.report(purchase()).status_code == 200)
+
+
+def test_the_newer_purchase_of_these_tests_is_another_customers():
+    """`newer_import` changes bob alone, so ann's answers may be compared across it."""
+    assert NEWER.startswith("bob")

@@ -1,0 +1,131 @@
+"""A write repeated under one `Idempotency-Key` is done once and answered alike."""
+
+from threading import Event as Signal
+from threading import Thread
+
+import pytest
+
+from recsys.store import AnswerStore, Database
+from recsys.store.idempotency import KEPT, LEASE, Kept
+from serving.http.service import Service
+
+ONE = {"Idempotency-Key": "one"}
+
+
+@pytest.fixture
+def answers(database_address):
+    """Kept answers on each kind of database."""
+    return AnswerStore(Database.open(database_address))
+
+
+def test_a_repeated_write_gets_the_answer_it_had(service, purchase):
+    """The second time nothing is done; status, body and type are those of the first."""
+    first, second = (service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE) for _ in range(2))
+    assert (second.content, second.headers["content-type"]) == (first.content, first.headers["content-type"])
+    assert (first.headers.get("idempotency-replayed"), second.headers["idempotency-replayed"]) == (None, "true")
+    assert first.json()["accepted"] == 1
+
+
+def test_without_the_header_a_repetition_is_told_as_one(service, purchase):
+    """What the header changes: without it the event is called repeated."""
+    outcomes = [service.report(purchase()).json()["outcomes"][0]["outcome"] for _ in range(2)]
+    assert outcomes == ["accepted", "repeated"]
+
+
+@pytest.mark.parametrize("other", [{"json": {"events": []}}, {"params": {"x": "1"}}])
+def test_another_request_under_the_key_is_refused(service, purchase, other):
+    """Another body or query under a used key is 422."""
+    request = {"json": {"events": [purchase()]}, "headers": ONE}
+    service.http.post("/v1/events", **request)
+    answer = service.http.post("/v1/events", **(request | other))
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:barista:problem:key-reused")
+
+
+def test_while_the_first_runs_the_second_is_told_to_wait(service, purchase, monkeypatch):
+    """409 with Retry-After, and the first one's answer afterwards."""
+    begun, go = Signal(), Signal()
+    real = Service.report
+
+    def slow(self, reports):
+        begun.set()
+        go.wait(30)
+        return real(self, reports)
+
+    monkeypatch.setattr(Service, "report", slow)
+    request = {"json": {"events": [purchase()]}, "headers": ONE}
+    answers = []
+    thread = Thread(target=lambda: answers.append(service.http.post("/v1/events", **request)))
+    thread.start()
+    begun.wait(30)
+    waiting = service.http.post("/v1/events", **request)
+    go.set()
+    thread.join()
+    assert (waiting.status_code, waiting.headers["retry-after"]) == (409, "1")
+    assert service.http.post("/v1/events", **request).content == answers[0].content
+
+
+def test_a_refused_write_may_be_sent_again_corrected(service, purchase):
+    """A 422 is not kept: nothing was done."""
+    service.http.post("/v1/events", json={"events": []}, headers=ONE)
+    answer = service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+
+
+@pytest.mark.parametrize("key", ["", "two words", "x" * 256, "ü"])
+def test_a_strange_key_is_refused(shared, key):
+    """Keys are 1 to 255 visible ASCII characters."""
+    headers = {"Idempotency-Key": key.encode()}
+    answer = shared.http.post("/v1/recommendations", json={"customer_id": "ann"}, headers=headers)
+    assert answer.status_code == 422
+
+
+def test_recommendations_are_writes_too(service):
+    """Each is recorded, so a repeated one is answered from what was kept."""
+    answers = [service.http.post("/v1/recommendations", json={"customer_id": "ann"}, headers=ONE) for _ in range(2)]
+    assert answers[0].content == answers[1].content
+
+
+def test_the_key_of_another_caller_is_another_key(answers):
+    """Callers never see each other's answers."""
+    answers.begin("a", "one", "f")
+    answers.finish("a", "one", Kept(200, "application/json", b"{}"))
+    assert answers.begin("b", "one", "f").state == "run"
+
+
+def test_a_kept_answer_is_dropped_after_its_time(answers):
+    """A day later the key is free again, and purging leaves nothing."""
+    answers.begin("a", "one", "f", now=1_000)
+    answers.finish("a", "one", Kept(200, "application/json", b"{}"), ["ann"])
+    kept = answers.begin("a", "one", "f", now=1_000 + KEPT - 1).kept
+    assert (kept, answers.purge(now=1_000 + KEPT), answers.purge(now=1_000 + KEPT)) == (
+        Kept(200, "application/json", b"{}"),
+        1,
+        0,
+    )
+
+
+def test_a_lost_request_gives_its_key_back(answers):
+    """A worker that died holds a key no longer than its lease."""
+    answers.begin("a", "one", "f", now=1_000)
+    states = [answers.begin("a", "one", "f", now=at).state for at in (1_000 + LEASE - 1, 1_000 + LEASE)]
+    assert states == ["running", "run"]
+
+
+def test_of_many_at_once_one_runs(answers):
+    """Twenty claims of one key at the same moment: one is let through."""
+    found = []
+    threads = [Thread(target=lambda: found.append(answers.begin("a", "one", "f").state)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == ["run"] + ["running"] * 19
+
+
+def test_an_error_on_the_way_gives_the_key_back(service, purchase, monkeypatch):
+    """A defect answers 500 and the next try runs."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Service, "report", lambda self, reports: 1 / 0)
+        first = service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
+    second = service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
+    assert (first.status_code, second.status_code) == (500, 200)

@@ -1,0 +1,89 @@
+"""A database that is down, stalled or reset: writes are refused, reads go on, nothing acknowledged is lost."""
+
+import pytest
+
+from recsys.workspace import replay_decision
+from tests.faults.killing import killed_under_load, lost
+from tests.faults.proxy import fault_proxy
+from tests.serving.test_state import wait_for
+
+
+@pytest.fixture
+def proxied(make_workspace, serve, postgres):
+    """A service whose Postgres stands behind a proxy that can break."""
+    database = postgres.new_database().partition("?")[0].rpartition("/")[2]
+    with fault_proxy(postgres.socket) as proxy:
+        where = f"127.0.0.1:{proxy.port}/{database}?sslmode=disable&gssencmode=disable"
+        yield serve(make_workspace(database_url=f"postgresql+psycopg://postgres@{where}")), proxy
+
+
+@pytest.mark.parametrize("fault", ["down", "stall"])
+def test_without_the_database_reads_go_on_marked_stale(proxied, purchase, fault):
+    """Offers and scores come from the snapshot, offers are kept in the journal; the newer purchase does not count."""
+    service, proxy = proxied
+    service.report(purchase(product="tea"))
+    proxy.set(fault)
+    offers, scores = service.offers(mode="repeat"), service.scores()
+    assert (offers["stale"], offers["recorded"], scores["stale"]) == (True, True, True)
+    assert {offer["item_id"] for offer in offers["offers"]} == {"latte", "scone"}
+
+
+@pytest.mark.parametrize("fault", ["down", "stall"])
+def test_without_the_database_writes_are_refused_until_it_is_back(proxied, purchase, fault):
+    """503 with Retry-After; afterwards the service heals by itself and the same report is kept once."""
+    service, proxy = proxied
+    proxy.set(fault)
+    answer = service.report(purchase())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    proxy.set("pass")
+    assert wait_for(lambda: service.report(purchase()).status_code == 200)
+    assert service.http.get("/v1/customers/ann").json()["orders"] == 4
+
+
+def test_after_an_outage_the_journal_is_uploaded_and_replays(proxied):
+    """A decision made without the database is in it afterwards, and gives the same bits."""
+    service, proxy = proxied
+    proxy.set("stall")
+    answer = service.offers()
+    proxy.set("pass")
+    assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "ok")
+    assert wait_for(lambda: service.workspace.journal().waiting() == [])
+    assert replay_decision(service.workspace, answer["decision_id"]).same
+
+
+def test_reset_connections_are_replaced_unnoticed(proxied, purchase):
+    """A restarted connection pooler costs no answer: the broken connection is replaced within the request."""
+    service, proxy = proxied
+    service.report(purchase(product="tea"))
+    proxy.reset()
+    assert service.offers()["stale"] is False
+
+
+def test_two_services_on_one_postgres_see_each_others_purchases(make_workspace, serve, postgres, purchase):
+    """A purchase acknowledged by one counts in the next answer of the other, and back."""
+    address = postgres.new_database()
+    one, other = (serve(make_workspace(database_url=address)) for _ in range(2))
+    seen = []
+    for number in range(6):
+        teller, asked = (one, other) if number % 2 else (other, one)
+        teller.report(purchase(f"e{number}", product="tea"))
+        seen.append((asked.http.get("/v1/customers/ann").json()["orders"], asked.offers()["stale"]))
+    assert seen == [(3 + count, False) for count in range(1, 7)]
+
+
+def test_a_decision_of_one_service_is_found_at_the_other(make_workspace, serve, postgres):
+    """The record belongs to the workspace, not to the worker that answered."""
+    address = postgres.new_database()
+    one, other = (serve(make_workspace(database_url=address)) for _ in range(2))
+    answer = one.offers()
+    assert other.http.get(f"/v1/decisions/{answer['decision_id']}").json()["offers"] == answer["offers"]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_killed_under_load_it_loses_nothing_acknowledged(make_workspace, request, database):
+    """kill -9 for all workers: every acknowledged event and decision is there."""
+    address = request.getfixturevalue("postgres").new_database() if database == "postgres" else None
+    workspace = make_workspace().directory
+    seen = killed_under_load(workspace, "k", address=address)
+    assert min(len(seen.events), len(seen.decisions)) > 0
+    assert lost(workspace, seen, address) == (0, 0)

@@ -1,0 +1,78 @@
+"""Canaries sent through every path are found where they belong and nowhere else."""
+
+import signal
+
+from recsys.data.forgetting import forgetting
+from recsys.registry import Registry, RunRecord
+from recsys.settings import Settings
+from recsys.store import KeyStore
+from recsys.testing import builders
+from recsys.testing.published import publish_models, publish_snapshot
+from recsys.workspace import Workspace
+from tests.docs.http_parts import known_operations
+from tests.serving.test_processes import CLIENT, serving
+
+CANARY = "canary4711"
+MAIL = "canary4711@example.org"
+
+
+def requests(purchase, operation):
+    """Requests to an operation with canaries in every place: right ones and wrong ones."""
+    path = operation.template.replace("{customer_id}", MAIL).replace("{decision_id}", CANARY)
+    odd = {"customer_id": [CANARY], CANARY[:6]: CANARY}
+    bodies = {
+        "recommend": [
+            {"customer_id": MAIL, "exclude": [CANARY], "reasons": True},
+            {"customer_id": MAIL, "mode": CANARY},
+        ],
+        "report": [
+            {"events": [purchase(CANARY, MAIL, CANARY, order_id=CANARY, store_id=CANARY)]},
+            {"events": [purchase(CANARY, MAIL, "tea", occurred_at=CANARY)]},
+        ],
+    }
+    for body in [*bodies.get(operation.name, [None]), odd]:
+        yield operation.method, path, {} if body is None else {"json": body}
+    yield operation.method, path, {"params": {"search": MAIL, CANARY[:6]: CANARY}}
+    yield operation.method, f"{path}/{CANARY}", {}
+    yield operation.method, path, {"content": f'{{"customer_id": "{MAIL}'.encode()}
+
+
+def test_no_log_line_metric_or_error_holds_a_canary(make_workspace, purchase):
+    """Every operation, right and wrong requests, with a key and without: logs, metrics and error bodies are clean."""
+    workspace, errors = make_workspace(), []
+    key, _ = KeyStore(workspace.database()).create("test", ["admin"])
+    right = {"Authorization": f"Bearer {key}"}
+    with serving(workspace, "--log-level", "debug") as (process, address):
+        for operation in known_operations():
+            for method, path, more in requests(purchase, operation):
+                for headers in (right, {"Authorization": f"Bearer {CANARY}"}, right | {"Idempotency-Key": CANARY}):
+                    answer = CLIENT.request(method, address + path, headers=headers, **more)
+                    errors += [answer.text] if answer.status_code >= 400 else []
+        metrics = CLIENT.get(f"{address}/metrics", headers=right).text
+        process.send_signal(signal.SIGTERM)
+        log = process.communicate(timeout=20)[1]
+    assert len(errors) > 50
+    assert ("/v1/customers/{customer_id}" in log, CANARY in log, key in log) == (True, False, False)
+    assert ("barista_requests_total" in metrics, CANARY in metrics) == (True, False)
+    assert [text for text in errors if CANARY in text] == []
+
+
+def test_mlflow_holds_no_customer(tmp_path):
+    """A model published with the facts of the whole base has no id of a customer in MLflow's database or files."""
+    workspace = Workspace.create(Settings(workspace=tmp_path / "workspace"))
+    rows = [f"{CANARY}-{i} tea 2024-03-0{i}T08:00 1x2.10 order=o{i} store=north" for i in range(1, 9)]
+    snapshot = publish_snapshot(workspace.directory, builders.snapshot(*rows, timezone="UTC"))
+    publish_models(workspace.directory, ["churn"])
+    Registry(workspace.settings).publish("churn", workspace.bundles / "churn" / "1", RunRecord(), snapshot)
+    files = [workspace.directory / "mlflow.db", *(workspace.directory / "mlruns").rglob("*")]
+    contents = {path.name: path.read_bytes() for path in files if path.is_file()}
+    assert "manifest.json" in contents
+    assert [name for name, content in contents.items() if CANARY.encode() in content] == []
+
+
+def test_a_canary_erased_is_not_found_in_a_snapshot_that_holds_it():
+    """Erasing hides what the files still hold, for the erased only."""
+    rows = [f"{CANARY} tea 2024-03-01T08:00 1x2.10 order=o1", "bob tea 2024-03-01T08:00 1x2.10 order=o2"]
+    snapshot = builders.snapshot(*rows, timezone="UTC")
+    hidden = forgetting(snapshot, lambda customer: snapshot.as_of if customer == CANARY else None)
+    assert [hidden.customers.index(each) >= 0 for each in (CANARY, "bob")] == [False, True]

@@ -1,0 +1,179 @@
+"""Models change while it serves: bad ones are refused, good ones are swapped whole."""
+
+import shutil
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from recsys.data.files import replace_text
+from recsys.errors import BundleError
+from recsys.models.bundle import write_bundle
+from recsys.testing.published import linear_content
+from serving import canary
+from serving.answers import open_answers
+from serving.canary import BundleKillsProcess, RefusedByCanary, try_bundle
+from serving.http.state import State
+from tests.faults.bad_bundles import KEY, KINDS, make_bad, write_good
+from tests.serving.test_state import wait_for
+
+
+@pytest.fixture(scope="module")
+def signed(template, tmp_path_factory) -> Path:
+    """The café with signed bundles, churn a forest."""
+    place = tmp_path_factory.mktemp("signed") / "workspace"
+    shutil.copytree(template, place)
+    shutil.rmtree(place / "bundles")
+    for name in ("offers", "value"):
+        write_bundle(place / "bundles" / name / "1", linear_content(name), KEY)
+        replace_text(place / "bundles" / name / "champion", "1")
+    write_good(place / "bundles" / "churn" / "1", 1)
+    replace_text(place / "bundles" / "churn" / "champion", "1")
+    return place
+
+
+@pytest.fixture
+def workspace(signed, tmp_path):
+    """The test's own copy."""
+    from tests.serving.conftest import reopened
+
+    shutil.copytree(signed, tmp_path / "signed")
+    return reopened(tmp_path / "signed", bundle_key=KEY.decode())
+
+
+def refuses(workspace, kind: str, seed: int) -> tuple[str, str, bool, bool]:
+    """Status, kind of error told, whether a log line says it, and whether answers kept their bits."""
+    state = State(workspace, open_answers)
+    state.refresh()
+    before = state.current().answers.score("ann", (), state.current().snapshot.as_of, reasons=True)
+    make_bad(kind, workspace.bundles / "churn" / "2", seed)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    with capture_logs() as lines:
+        state.refresh()
+    after = state.current().answers.score("ann", (), state.current().snapshot.as_of, reasons=True)
+    (reason,) = state.refusals
+    logged = any(line["event"] == "not opened" and line["kind"] == reason and line["kept"] for line in lines)
+    return state.health()[0], reason, logged, repr(before) == repr(after)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_good_model_serves_when_the_new_one_is_bad(workspace, kind):
+    """Twelve kinds: answers keep their bits, readiness says degraded, error kind and log line say why."""
+    status, reason, logged, kept = refuses(workspace, kind, seed=1)
+    assert (status, reason in KINDS[kind][1], logged, kept) == ("degraded", True, True, True)
+
+
+def test_a_refusal_is_told_by_readiness_and_metric_and_heals(workspace, serve):
+    """Over HTTP: degraded with the reason, a counter by kind of error, and ok again after a roll back."""
+    service = serve(workspace)
+    make_bad("wrong signature", workspace.bundles / "churn" / "2", 1)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "degraded")
+    assert "signed" in service.http.get("/health/ready").json()["reasons"][0]
+    assert wait_for(lambda: 'barista_refusals_total{reason="UnsignedBundle"}' in service.http.get("/metrics").text)
+    replace_text(workspace.bundles / "churn" / "champion", "1")
+    assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "ok")
+
+
+def test_a_champion_that_is_not_there_is_no_model_less(workspace):
+    """A pointer to a missing bundle is refused; the model goes on serving."""
+    state = State(workspace, open_answers)
+    state.refresh()
+    replace_text(workspace.bundles / "churn" / "champion", "7")
+    state.refresh()
+    assert (state.health()[0], "churn" in state.current().versions) == ("degraded", True)
+
+
+def test_a_bundle_is_tried_in_a_child_before_it_is_opened(workspace, monkeypatch):
+    """A bundle that takes its process down takes the child; this one goes on with the last good model."""
+    state = State(workspace, open_answers)
+    state.refresh()
+    monkeypatch.setattr(canary.sys, "executable", str(killed_at_once(workspace.directory)))
+    write_good(workspace.bundles / "churn" / "2", 2)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    state.refresh()
+    assert (state.health()[0], dict(state.refusals)) == ("degraded", {"BundleKillsProcess": 1})
+
+
+def killed_at_once(directory: Path) -> Path:
+    """A program that dies of a segmentation fault, as an interpreter with a damaged model in it may."""
+    path = directory / "dying"
+    path.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_child_says_what_it_refuses(workspace):
+    """The error of the child is the error told."""
+    make_bad("golden rows fail", workspace.bundles / "churn" / "2", 1)
+    with pytest.raises(RefusedByCanary, match="Golden rows") as caught:
+        try_bundle("churn", workspace.bundles / "churn" / "2", KEY)
+    assert caught.value.reason == "UnequalScores"
+
+
+def test_a_child_that_never_ends_is_a_refusal(workspace, monkeypatch):
+    """Nobody waits for ever."""
+
+    def slow(*_, **__):
+        raise subprocess.TimeoutExpired("canary", 60)
+
+    monkeypatch.setattr(canary.subprocess, "run", slow)
+    with pytest.raises(BundleKillsProcess):
+        try_bundle("churn", workspace.bundles / "churn" / "1", KEY)
+    assert issubclass(BundleKillsProcess, BundleError)
+
+
+def swap_under_load(service, swaps: int) -> tuple[int, int, int]:
+    """Swap churn and offers between two versions under load: answers, failures, answers that mix versions."""
+    directory = service.workspace.bundles
+    for name in ("churn", "offers"):
+        write_bundle(directory / name / "2", linear_content(name, 9))
+    expected, ending, answers = {}, threading.Event(), []
+
+    def ask(worker: int) -> None:
+        with httpx.Client(base_url=service.http.base_url, timeout=60) as client:
+            while not ending.is_set():
+                score = client.get("/v1/customers/ann/scores")
+                offers = client.post("/v1/recommendations", json={"customer_id": "ann"})
+                answers.append((score, offers))
+
+    def known(score, offers) -> bool:
+        churn, ranked = score["churn"], [(each["item_id"], each["raw"]) for each in offers["offers"]]
+        found = {churn["model_version"]: churn["probability"], offers["model_version"]: ranked}
+        return all(expected[version] == value for version, value in found.items())
+
+    for version in ("1", "2"):
+        point(directory, version)
+        assert wait_for(lambda version=version: service.scores()["churn"]["model_version"].startswith(f"{version}-"))
+        assert wait_for(lambda version=version: service.offers()["model_version"].startswith(f"{version}-"))
+        score, offers = service.scores(), service.offers()
+        expected[score["churn"]["model_version"]] = score["churn"]["probability"]
+        expected[offers["model_version"]] = [(each["item_id"], each["raw"]) for each in offers["offers"]]
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask, worker) for worker in range(3)]
+        for swap in range(swaps):
+            loaded = service.state.swaps["loaded"]
+            point(directory, "12"[swap % 2])
+            assert wait_for(lambda loaded=loaded: service.state.swaps["loaded"] > loaded)
+        ending.set()
+        for each in asking:
+            each.result()
+    failed = sum(answer.status_code != 200 for pair in answers for answer in pair)
+    mixed = sum(not known(score.json(), offers.json()) for score, offers in answers)
+    return 2 * len(answers), failed, mixed
+
+
+def point(bundles: Path, version: str) -> None:
+    """Make a version of churn and offers the champion."""
+    for name in ("churn", "offers"):
+        replace_text(bundles / name / "champion", version)
+
+
+def test_swaps_under_load_fail_no_request_and_mix_no_versions(service):
+    """Twenty swaps: every answer is 200, and each model version in it gives exactly its own scores."""
+    answers, failed, mixed = swap_under_load(service, 20)
+    assert (answers > 40, failed, mixed) == (True, 0, 0)
