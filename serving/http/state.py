@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -59,7 +60,7 @@ class State:
         self.fault: str | None = None
         self.swaps = {"loaded": 0, "failed": 0}
         self.refusals: Counter[str] = Counter()
-        self._tried: set[tuple[str, str]] = set()
+        self._tried: dict[tuple[str, str], RefusedByCanary | None] = {}
 
     def current(self) -> Loaded:
         """The state to answer one request from.
@@ -108,10 +109,20 @@ class State:
             if directory is None:
                 self._refuse_missing(name)
                 continue
-            digest = verify_bundle(directory, key)
-            if (name, digest) not in self._tried:
+            self._try(name, directory, key)
+
+    def _try(self, name: str, directory: Path, key: bytes | None) -> None:
+        """Open one bundle in a child process, the same content once: what it refused it is not asked again."""
+        content = (name, verify_bundle(directory, key))
+        if content not in self._tried:
+            try:
                 try_bundle(name, directory, key)
-                self._tried.add((name, digest))
+                self._tried[content] = None
+            except RefusedByCanary as error:
+                self._tried[content] = error
+        refused = self._tried[content]
+        if refused is not None:
+            raise refused
 
     def _refuse_missing(self, name: str) -> None:
         """A pointer to a bundle that is not there is no wish to serve without the model."""

@@ -99,6 +99,19 @@ def test_a_bundle_is_tried_in_a_child_before_it_is_opened(workspace, monkeypatch
     assert (state.health()[0], dict(state.refusals)) == ("degraded", {"BundleKillsProcess": 1})
 
 
+def test_the_same_bundle_is_tried_once(workspace, monkeypatch):
+    """A refused bundle that stays is refused at every look, by one child in all."""
+    tries, real = [], try_bundle
+    monkeypatch.setattr("serving.http.state.try_bundle", lambda *given: (tries.append(given), real(*given)))
+    state = State(workspace, open_answers)
+    state.refresh()
+    make_bad("golden rows fail", workspace.bundles / "churn" / "2", 1)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    for _ in range(3):
+        state.refresh()
+    assert ([given[0] for given in tries].count("churn"), state.refusals["UnequalScores"]) == (1, 3)
+
+
 def killed_at_once(directory: Path) -> Path:
     """A program that dies of a segmentation fault, as an interpreter with a damaged model in it may."""
     path = directory / "dying"
@@ -177,3 +190,21 @@ def test_swaps_under_load_fail_no_request_and_mix_no_versions(service):
     """Twenty swaps: every answer is 200, and each model version in it gives exactly its own scores."""
     answers, failed, mixed = swap_under_load(service, 20)
     assert (answers > 40, failed, mixed) == (True, 0, 0)
+
+
+def test_a_roll_back_by_alias_restores_every_bit(make_workspace):
+    """Version 2 promoted and taken over, then the alias moved back: scores and version are those of before."""
+    from recsys.registry import Registry, RunRecord
+
+    workspace = make_workspace()
+    registry, snapshot = Registry(workspace.settings), workspace.current_snapshot()
+    for version, seed in (("a", 1), ("b", 9)):
+        write_bundle(workspace.directory / "made" / version, linear_content("churn", seed))
+        registry.publish("churn", workspace.directory / "made" / version, RunRecord(), snapshot)
+    state, seen = State(workspace, open_answers), []
+    for version in (1, 2, 1):
+        registry.promote("churn", version)
+        registry.pull(workspace.bundles)
+        state.refresh()
+        seen.append(repr(state.current().answers.score("ann", (), state.current().snapshot.as_of, reasons=True)))
+    assert (seen[0] == seen[2], seen[0] == seen[1]) == (True, False)
