@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from recsys.data.assemble import CatalogueRules, assemble
 from recsys.data.snapshot import Snapshot, SnapshotFacts
@@ -11,6 +13,13 @@ from recsys.settings import Settings
 from recsys.workspace import Workspace
 
 DAY = 86_400
+
+# Tests assert order and state, never time: no deadlines. The same examples each run, so that what passed passes again;
+# `pytest --hypothesis-profile=explore` looks for new ones.
+_NO_CLOCK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+hypothesis_settings.register_profile("barista", derandomize=True, **_NO_CLOCK)
+hypothesis_settings.register_profile("explore", max_examples=500, **_NO_CLOCK)
+hypothesis_settings.load_profile("barista")
 
 
 @pytest.fixture
