@@ -87,6 +87,7 @@ def _baselines(samples: FitSamples) -> Iterator[tuple[str, Scorer]]:
     yield "recency rule", rule(CUSTOMER_FEATURES, {"days_since_last": 1.0}, seen, missing="largest")
     yield "overdue rule", rule(CUSTOMER_FEATURES, {"overdue": 1.0}, seen, missing="largest")
     yield "BG/NBD expected purchases", rule(CUSTOMER_FEATURES, {"expected_orders": -1.0}, seen)
+    yield "Pareto/NBD expected purchases", rule(CUSTOMER_FEATURES, {"pareto_orders": -1.0}, seen)
     if samples.train is not None and _both(samples.train):
         yield "logit on RFM", logit(CUSTOMER_FEATURES, RFM, samples.train.X, samples.train.left)
 

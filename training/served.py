@@ -14,7 +14,7 @@ from recsys.features.timing import growth
 from recsys.models.bundle import Bundle, BundleContent, read_bundle, write_bundle
 from recsys.models.churn import ChurnModel
 from recsys.models.offers import OffersModel
-from recsys.models.value import Expected, ValueModel
+from recsys.models.value import Expected, ValueModel, carried
 from recsys.population.btyd import bgnbd_active, summary
 from recsys.population.facts import Base
 from training.tables import Past
@@ -50,7 +50,8 @@ def churn_scores(content: BundleContent, past: Past, horizon_days: int) -> Float
 def value_scores(content: BundleContent, past: Past, horizon_days: int) -> Expected:
     """Expected spend and orders of everyone at `past` over `horizon_days`, (n_customers,).
 
-    Where the model was fitted for a shorter horizon, everything grows by the ratio of BG/NBD's expected purchases.
+    Where the model was fitted for a shorter horizon, everything grows by the ratio of Pareto/NBD's expected purchases,
+    set right by what longer windows of the past showed (`training.value.growth_exponent`).
     """
     model = ValueModel.from_bundle(reread(content), "")
     expected = model.expected(past.rows(model.horizon_days))
@@ -59,7 +60,8 @@ def value_scores(content: BundleContent, past: Past, horizon_days: int) -> Expec
     history = past.snapshot.history
     short, long = float(model.horizon_days), float(horizon_days)
     ratio = _growths(history.arrays(), history.order_start, past.as_of, past.zone, past.base, short, long)
-    return Expected(*(each * ratio for each in expected))
+    longer = carried(ratio, model.growth_exponent, short, long)
+    return Expected(*(each * longer for each in expected))
 
 
 def offers_model(content: BundleContent) -> OffersModel:

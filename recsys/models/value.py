@@ -48,6 +48,11 @@ class ValueModel:
         return cls(content.spec, part_of(bundle, "spend"), part_of(bundle, "orders"), intervals, content.facts, version)
 
     @property
+    def growth_exponent(self) -> float:
+        """How much faster than the classic's expectation purchases really grew with the horizon, see `carried`."""
+        return float(self.facts.get("growth_exponent", 0.0))
+
+    @property
     def horizon_days(self) -> int:
         """The predictions are about this many days after `as_of` [days]."""
         return self.feature_spec.horizon_days
@@ -64,8 +69,17 @@ class ValueModel:
 
 
 def predicted(part: Part, X: Rows) -> Floats:
-    """Scale · link(raw) (n,) of rows (n, f), at least 0; training fits `IntervalBins` on the same numbers."""
+    """Scale · link(raw) · offset (n,) of rows (n, f), at least 0; training fits `IntervalBins` on the same numbers."""
     values: Floats = np.maximum(apply_link(part.scorer.raw(X), part.link, part.scale), 0.0)
+    if part.offset:
+        values = values * np.asarray(X[:, part.scorer.feature_names.index(part.offset)], np.float64)
+    return values
+
+
+def carried(growth: Floats | float, exponent: float, short: float, long: float) -> Floats:
+    """Growth from `short` to `long` days (n,): the classic's, times (long / short)^exponent, at most proportional."""
+    limit = long / short
+    values: Floats = np.minimum(np.asarray(growth, np.float64) * limit**exponent, max(limit, 1.0))
     return values
 
 

@@ -83,10 +83,15 @@ def pareto_alive(r: float, alpha: float, s: float, beta: float, x: float, t_x: f
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def pareto_expected(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float) -> float:
     """Expected purchases in (T, T + t] given x, t_x, T; Fader & Hardie (2005), equation 41, defined at s = 1 too."""
+    return float(pareto_alive(r, alpha, s, beta, x, t_x, T) * pareto_living(r, alpha, s, beta, x, T, t))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def pareto_living(r: float, alpha: float, s: float, beta: float, x: float, T: float, t: float) -> float:
+    """Expected purchases in (T, T + t] of a customer known to be alive at T."""
     if t <= 0.0:
         return 0.0
-    rate = (r + x) / (alpha + T) * (beta + T)
-    return float(pareto_alive(r, alpha, s, beta, x, t_x, T) * rate * _shrinking(s - 1.0, math.log1p(t / (beta + T))))
+    return float((r + x) / (alpha + T) * (beta + T) * _shrinking(s - 1.0, math.log1p(t / (beta + T))))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
