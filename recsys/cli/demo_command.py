@@ -77,7 +77,7 @@ def try_this(workspace: "Workspace") -> list[str]:
     return [
         "",
         f"Open   {site}/       the console: find customer {keen} or {usual}",
-        f"       {site}/docs   the API",
+        f"       {site}/openapi.json   the API, described",
         f"Try    curl -s {site}/v1/recommendations -H 'content-type: application/json' -d '{body}'",
         f"       curl -s '{site}/v1/customers/{usual}/scores?reasons=true'",
         f"Models {mlflow} ui --port 5000 --backend-store-uri {tracking_uri(settings)}",

@@ -78,7 +78,7 @@ class Offer:
 class OffersAnswer:
     """Offers, best first, and what they were computed from.
 
-    evidence      `low` for a customer without purchases: popularity answers
+    evidence      `low` for a customer without purchases: popularity answers, raw and probability are its share
     as_of         instant the answer holds for [s]; horizon of the probabilities [days]
     candidates    how many items were ranked
     """

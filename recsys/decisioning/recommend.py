@@ -13,8 +13,10 @@ from recsys.decisioning.gather import LIMIT, gather
 from recsys.decisioning.offer_reasons import offer_reasons
 from recsys.decisioning.serving import Desk, Serving
 from recsys.errors import RequestRefused
+from recsys.features.pairs import PAIR_FEATURES
 from recsys.models.offers import OffersModel
 
+DISTINCT_ITEMS = PAIR_FEATURES.index("distinct_items")
 MODES = {"repeat": REPEAT, "new": NEW, "mixed": MIXED}
 
 
@@ -31,9 +33,10 @@ def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEve
     rows = rows_at(serving.snapshot, customer, as_of, events, request.basket)
     desk = serving.desk()
     n = _gather(serving, rows, request, desk)
-    raw = model.raw(desk.X[:n])
+    blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
+    raw = _popularity(serving, desk, n) if blank else model.raw(desk.X[:n])
     best = np.lexsort((desk.chosen[:n], -raw))[: request.n]
-    probability = model.probability(raw[best], desk.known[:n][best] == 0)
+    probability = raw[best] if blank else model.probability(raw[best], desk.known[:n][best] == 0)
     items = desk.chosen[best]
     reasons = offer_reasons(serving, rows, items) if request.reasons else [()] * len(items)
     offers = tuple(
@@ -46,10 +49,19 @@ def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEve
         snapshot_id=serving.snapshot.snapshot_id,
         model_version=model.version,
         horizon_days=model.horizon_days,
-        evidence="history" if rows.high > rows.low else "low",
+        evidence="low" if blank or rows.high == rows.low else "history",
         candidates=n,
         offers=offers,
     )
+
+
+def _popularity(serving: Serving, desk: Desk, n: int) -> npt.NDArray[np.float64]:
+    """What stands for the ranker's score, and for the probability, of a customer who bought nothing yet.
+
+    The share of active customers that bought the item in the last 28 days. The ranker learned from customers with a
+    history only; asked about one without, it would guess.
+    """
+    return serving.population.arrays.items.rate_28[desk.chosen[:n]].astype(np.float64)
 
 
 def _checked(serving: Serving, request: OfferRequest) -> OffersModel:

@@ -102,8 +102,11 @@ def infer_horizon(arrays: HistoryArrays, order_start: npt.NDArray[np.int64], as_
 
 
 def default_value_horizon(span_days: float) -> int:
-    """Lifetime-value horizon [days]: whole weeks, at most a fifth of the history and 91 days."""
-    return min(_whole_weeks(span_days / 5), 91)
+    """Lifetime-value horizon [days]: whole weeks, at most a sixth of the history and 91 days.
+
+    A sixth leaves trees some history to learn from before the windows that calibrate, choose and test.
+    """
+    return min(_whole_weeks(span_days / 6), 91)
 
 
 def default_offers_horizon(span_days: float) -> int:

@@ -131,6 +131,15 @@ def test_an_unknown_customer_gets_the_popular_items() -> None:
     assert (answer.evidence, ids(answer)[:5]) == ("low", best)
 
 
+def test_a_customer_with_returns_only_is_answered_by_popularity() -> None:
+    """One who only ever brought something back has no history to rank by; the probability is the popular share."""
+    returned = event("e9", "dora p001 2024-12-30T10:00 -1x2.50", refund=True)
+    answer = recommend(serving(), OfferRequest("dora"), (returned,), max(whole().as_of, returned.occurred_at))
+    shares = serving().population.arrays.items.rate_28
+    best = shares[whole().catalogue.offerable].max()
+    assert (answer.evidence, answer.offers[0].probability) == ("low", float(best))
+
+
 def test_expected_value_is_probability_times_usual_spend() -> None:
     """Expected value and probability differ by the item's mean spend per order, in currency."""
     offer = ask().offers[0]

@@ -150,9 +150,9 @@ def test_horizon_is_bounded(days: list[list[int]], end: int, expected: int) -> N
     assert horizon(days, end) == expected
 
 
-@pytest.mark.parametrize(("span", "expected"), [(365, 70), (730, 91), (50, 7), (3, 1)])
+@pytest.mark.parametrize(("span", "expected"), [(365, 56), (730, 91), (50, 7), (3, 1)])
 def test_value_horizon(span: float, expected: int) -> None:
-    """Whole weeks within a fifth of the history and 91 days."""
+    """Whole weeks within a sixth of the history and 91 days."""
     assert default_value_horizon(span) == expected
 
 
