@@ -17,7 +17,7 @@ from recsys.features.customer import CUSTOMER_FEATURES
 from recsys.models.bundle import Part
 from recsys.models.forest import Forest
 from recsys.models.intervals import IntervalBins
-from recsys.models.value import predicted, value_content
+from recsys.models.value import LEVELS, band_name, predicted, value_content
 from training.fits import MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
 from training.rules import rule
 from training.samples import FitSamples, Sample, fit_samples, sample_at
@@ -160,12 +160,18 @@ def _contender(
     """Totals set right and intervals taken on the held-out rows."""
     held_out = samples.held_out
     level = {part: _levelled(scored, held_out, part) for part, scored in parts.items()}
-    intervals = IntervalBins.fit(predicted(level["spend"], held_out.X), held_out.spend)
+    forecast = {part: predicted(scored, held_out.X) for part, scored in level.items()}
+    bands = {
+        band_name(part, share): IntervalBins.fit(forecast[part], getattr(held_out, part), share)
+        for part in PARTS
+        for share in LEVELS
+    }
     content = value_content(
         customer_spec(plan),
         spend=level["spend"],
         orders=level["orders"],
-        intervals=intervals,
+        intervals=bands[band_name("spend", 0.8)],
+        bands=bands,
         facts=fit_facts(name, role, plan, growth_exponent=growth),
     )
     return Contender(name, role, content)

@@ -12,9 +12,11 @@ from recsys.evaluation import bootstrap, metrics, money, probability
 from recsys.evaluation.metrics import Forecast
 from recsys.evaluation.results import Contender, Difference, MetricRow, MetricTable, Role
 from recsys.features.customer import CUSTOMER_FEATURES
+from recsys.models.value import LEVELS, band_name
+from tests.benchmarks.classic_draws import classic_bands
 from training.fits import MODEL, ModelFit
 from training.models import MODELLING, feasible_horizon
-from training.served import churn_scores, value_scores
+from training.served import churn_scores, value_bands, value_scores
 from training.tables import Pasts
 from training.windows import first_order, plan_fit
 
@@ -68,7 +70,7 @@ def churn_case(data: str, split: str, pasts: Pasts, cut: int, horizon: int, know
     rows = {name: metrics.probability_rows(label, p) for name, p in predicted.items()}
     pairs = _paired(predicted, partial(metrics.probability_differences, label))
     nulls = {name: probability.ece_null_quantile(p) for name, p in predicted.items()}
-    shown = {name: (*rows[name], MetricRow(NULL_ECE, nulls[name], better="lower")) for name in rows}
+    shown = {name: (*rows[name], MetricRow(NULL_ECE, float(nulls[name]), better="lower")) for name in rows}
     table = MetricTable("all", len(label), _contenders(fit, shown), pairs)
     return _case(data, split, fit, pasts, cut, horizon, (table,))
 
@@ -88,9 +90,13 @@ def value_case(data: str, split: str, pasts: Pasts, cut: int, horizon: int, know
     spend |= {name: Forecast(each["spend"] / unit) for name, each in classic.items()}
     orders = {name: Forecast(each.orders) for name, each in expected.items()}
     orders |= {name: Forecast(each["orders"]) for name, each in classic.items()}
+    bands = {each.name: value_bands(each.content, past, horizon) for each in fit.contenders if each.name == MODEL}
+    bands |= {"Pareto/NBD as fitted": classic_bands(past, horizon)}
     tables = (
         _money(fit, "orders", labels.orders.astype(np.float64), orders),
         _money(fit, "spend", labels.spend / unit, spend),
+        _bands(fit, "intervals of orders", "orders", labels.orders.astype(np.float64), bands),
+        _bands(fit, "intervals of spend", "spend", labels.spend.astype(np.float64), bands),
     )
     return _case(data, split, fit, pasts, cut, horizon, tables)
 
@@ -156,7 +162,42 @@ def _differences(
         metrics.BIAS: bootstrap.statistic_difference(_misses, (actual, firsts), (actual, seconds), draws=DRAWS),
         ACTIVE: bootstrap.auc_difference(bought, firsts, seconds),
     }
-    return tuple(Difference(metric, first, second, *interval) for metric, interval in of.items())
+    return tuple(Difference(metric, first, second, *map(float, interval)) for metric, interval in of.items())
+
+
+def _bands(
+    fit: ModelFit, title: str, part: str, actual: Floats, bands: Mapping[str, Mapping[str, tuple[Floats, Floats]]]
+) -> MetricTable:
+    """Coverage and interval score [mean of the outcome] of the model's intervals and the classic's own."""
+    unit = max(float(actual.mean()), 1e-9)
+    rows = {
+        name: tuple(
+            row
+            for level in LEVELS
+            for low, high in (of[band_name(part, level)],)
+            for row in (
+                MetricRow(f"coverage {level:.0%}", float(money.covered(actual, low, high).mean()), better="level"),
+                MetricRow(f"score {level:.0%}", float(money.interval_scores(actual, low, high, level).mean() / unit)),
+            )
+        )
+        for name, of in bands.items()
+    }
+    scored = {name: {level: of[band_name(part, level)] for level in LEVELS} for name, of in bands.items()}
+    pairs = tuple(
+        Difference(f"score {level:.0%}", MODEL, other, *map(float, _score_gap(actual, scored, other, level, unit)))
+        for other in scored
+        for level in LEVELS
+        if other != MODEL and MODEL in scored
+    )
+    return MetricTable(title, len(actual), _contenders(fit, rows), pairs)
+
+
+def _score_gap(
+    actual: Floats, bands: Mapping[str, Mapping[float, tuple[Floats, Floats]]], other: str, level: float, unit: float
+) -> bootstrap.Interval:
+    """Interval score of the model less that of `other`."""
+    mine, theirs = (money.interval_scores(actual, *bands[name][level], level) / unit for name in (MODEL, other))
+    return bootstrap.paired_interval(mine, theirs)
 
 
 def _misses(actual: Floats, predicted: Floats) -> float:

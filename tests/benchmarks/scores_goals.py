@@ -15,7 +15,16 @@ def goals(case: Case, command: str) -> list[dict[str, Any]]:
         return []
     if case.model == "churn":
         return _churn(case, case.tables[0], command)
-    return [each for table in case.tables for each in _value(case, table, command)]
+    found = [each for table in case.tables[:2] for each in _value(case, table, command)]
+    return found + [each for table in case.tables[2:] for each in _intervals(case, table, command)]
+
+
+def _intervals(case: Case, table: MetricTable, command: str) -> list[dict[str, Any]]:
+    """Interval scores not worse than those of the classic's own predictive distribution."""
+    return [
+        _told(case, f"{table.part}: {each.metric} − {each.second}, lower bound", each.low, command, at_most=0.0)
+        for each in table.differences
+    ]
 
 
 def _churn(case: Case, table: MetricTable, command: str) -> list[dict[str, Any]]:

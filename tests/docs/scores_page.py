@@ -5,6 +5,7 @@ import msgspec
 from recsys.evaluation import metrics
 from recsys.evaluation.presentation import number
 from recsys.evaluation.results import MetricTable
+from recsys.models.value import LEVELS
 from tests.benchmarks.figures import FIGURES, read_figures
 from tests.benchmarks.score_cases import ACTIVE, NULL_ECE, Case
 
@@ -31,6 +32,9 @@ VALUE = (
 )
 
 
+BANDS = tuple(f"{what} {level:.0%}" for level in LEVELS for what in ("coverage", "score"))
+
+
 def cases(split: str, model: str) -> list[Case]:
     """All cases of a model in one split, by data set and cut."""
     paths = sorted((FIGURES / "scores").glob(f"*.{split}.json"))
@@ -42,7 +46,7 @@ def scores_section(split: str, model: str) -> str:
     """Contenders beside each other, one table a cut and part."""
     parts = [
         f"**{case.name}, {table.part}** ({table.customers:,} customers; trained for {case.trained_days} days)\n\n"
-        + contenders(table, CHURN if model == "churn" else VALUE)
+        + contenders(table, CHURN if model == "churn" else BANDS if "interval" in table.part else VALUE)
         for case in cases(split, model)
         for table in case.tables
     ]
