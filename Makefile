@@ -32,8 +32,8 @@ imports: $(VENV)/.dev      ## who may import whom
 bench: $(VENV)/.dev        ## rewrite docs/figures/*.json and the tables rendered from them
 	BENCH_WORKSPACE=$(WORKSPACE) $(BIN)/python -m tests.benchmarks $(BENCH)
 
-bench-scores: $(VENV)/.dev ## churn and value beside the classics: DATA=folder [FINAL=--final], rewrites docs/quality.md
-	$(BIN)/python -m tests.benchmarks.bench_scores --data $(DATA) $(FINAL)
+bench-scores: $(VENV)/.dev ## churn and value beside the classics: DATA=folder [FINAL=--final] [ONLY="--only a b"], rewrites docs/quality.md
+	$(BIN)/python -m tests.benchmarks.bench_scores --data $(DATA) $(FINAL) $(ONLY)
 	$(BIN)/python -m tests.docs.generating
 
 bench-%: $(VENV)/.dev      ## one benchmark only

@@ -1,4 +1,4 @@
-"""Churn: P(no purchase within the horizon). Trees beside a recency rule, an overdue rule, BG/NBD and a logit on RFM."""
+"""Churn: P(no purchase within the horizon). Trees beside recency rules, BG/NBD, Pareto/NBD and a logit on RFM."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Value: expected spend and orders over the horizon. Trees beside BG/NBD × Gamma-Gamma and averages of the past.
+"""Value: expected spend and orders over the horizon. Trees on Pareto/NBD beside the classics and averages.
 
 Every contender's total is set right on the newest window (a season that has come is in it), the 80% interval is taken
 from it too. Refunds may make what a customer brought negative: trees learn from that as zero, intervals don't.
@@ -92,7 +92,8 @@ def growth_exponent(pasts: Pasts, plan: FitPlan) -> float:
 
     The window begins where a third of the history had passed. With its length L, actual orders A and expected orders C
     within a horizon: log((A(L) / A(H)) / (C(L) / C(H))) / log(L / H), so that carried(…) reproduces A(L); 0 where L is
-    hardly longer than H or too few bought.
+    hardly longer than H or too few bought, and where it would be negative: the classics lose those who stay, and a
+    negative exponent, from a young base whose lifetimes nobody has seen yet, made every earlier window worse.
     """
     first = first_order(pasts.snapshot.history)
     start = first + (plan.cut - first) // 3
@@ -106,7 +107,7 @@ def growth_exponent(pasts: Pasts, plan: FitPlan) -> float:
     actual = float(far.orders.sum() / near.orders.sum())
     classic = float(far.X[:, column].astype(np.float64).sum() / near.X[:, column].astype(np.float64).sum())
     exponent = np.log(actual / classic) / np.log(longest / plan.horizon_days)
-    return float(np.clip(exponent, -STEEPEST, STEEPEST))
+    return float(np.clip(exponent, 0.0, STEEPEST))
 
 
 def _check_buyers(held_out: Sample, plan: FitPlan) -> None:

@@ -126,8 +126,10 @@ def main() -> None:
     """Compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the files")
+    parser.add_argument("--only", nargs="*", default=[], help="names of mappings; default all that are found")
+    arguments = parser.parse_args()
     found: list[dict[str, Any]] = []
-    for name, snapshot in data_sets(parser.parse_args().data, []):
+    for name, snapshot in data_sets(arguments.data, arguments.only):
         known, questions = halves(snapshot, final=False)
         pasts = Pasts(known, threads=THREADS)
         stop = max(cut + days * DAY for _, cut, days in questions)

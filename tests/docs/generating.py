@@ -108,6 +108,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "all-figures": figures_of_all,
     "scores": scores_page.scores_section,
     "score-goals": scores_page.goals_section,
+    "score-ablation": scores_page.ablation_section,
 }
 
 

@@ -1,5 +1,8 @@
 """Tables of docs/quality.md, from the cases that `make bench-scores` keeps in docs/figures/scores."""
 
+import json
+from itertools import groupby
+
 import msgspec
 
 from recsys.evaluation import metrics
@@ -77,3 +80,19 @@ def goals_section(split: str) -> str:
     ]
     rows += [f"| {each['name']} | {each['value']:.3g} | {each['asked']} |" for each in figures if not each["holds"]]
     return "\n".join(rows)
+
+
+def ablation_section() -> str:
+    """Every way of forecasting orders that was tried, by its deviance over Pareto/NBD's at each cut of each data set."""
+    path = FIGURES / "scores" / "ablation.json"
+    if not path.exists():
+        return "Not measured."
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    cuts = list(dict.fromkeys((row["data"], row["cut"]) for row in rows))
+    values = {(row["variant"], row["data"], row["cut"]): row["deviance"] for row in rows}
+    heads = [f"{data} {place}" for data, group in groupby(cuts, lambda cut: cut[0]) for place, _ in enumerate(group, 1)]
+    table = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        ratios = [values[variant, *cut] / values["Pareto/NBD", *cut] for cut in cuts]
+        table.append(f"| {variant} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios) + " |")
+    return "\n".join(table)

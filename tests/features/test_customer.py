@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from recsys.data.clock import DAY
 from recsys.data.snapshot import Snapshot
-from recsys.features.customer import CUSTOMER_FEATURES, EXPECTED, customer_table, item_scratch
+from recsys.features.customer import CUSTOMER_FEATURES, customer_table, item_scratch
+from recsys.features.expected import EXPECTED
 from recsys.population.facts import Base
 from recsys.testing.builders import at, random_snapshot, snapshot
 from recsys.testing.strategies import snapshots
