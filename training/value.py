@@ -93,7 +93,7 @@ def growth_exponent(pasts: Pasts, plan: FitPlan) -> float:
     The window begins where a third of the history had passed. With its length L, actual orders A and expected orders C
     within a horizon: log((A(L) / A(H)) / (C(L) / C(H))) / log(L / H), so that carried(…) reproduces A(L); 0 where L is
     hardly longer than H or too few bought, and where it would be negative: the classics lose those who stay, and a
-    negative exponent, from a young base whose lifetimes nobody has seen yet, made every earlier window worse.
+    negative exponent, from a young base whose lifetimes nobody has seen yet, made earlier windows worse.
     """
     first = first_order(pasts.snapshot.history)
     start = first + (plan.cut - first) // 3

@@ -83,7 +83,7 @@ def goals_section(split: str) -> str:
 
 
 def ablation_section() -> str:
-    """Every way of forecasting orders that was tried, by its deviance over Pareto/NBD's at each cut of each data set."""
+    """Every way of forecasting orders that was tried: deviance over that of Pareto/NBD at each cut."""
     path = FIGURES / "scores" / "ablation.json"
     if not path.exists():
         return "Not measured."
