@@ -27,9 +27,11 @@ def backtest(
     from recsys.evaluation.report import write_report
     from recsys.evaluation.terminal import print_result
     from recsys.workspace import Workspace
+    from training.steps import calm_threads, chosen_models, steps
+
+    calm_threads()
     from training.backtesting import backtest as run
     from training.backtesting import parse_cut
-    from training.steps import chosen_models, steps
 
     settings = context.obj
     snapshot = Workspace.open(settings).current_snapshot()

@@ -10,11 +10,11 @@ from recsys.models.calibration import calibrate
 from recsys.models.churn import churn_content
 from recsys.models.forest import Forest
 from recsys.models.scorers import Scorer
-from training.fits import MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
+from training.fits import GROWING, MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
 from training.rules import logit, rule
 from training.samples import FitSamples, Sample, fit_samples
 from training.tables import Pasts
-from training.trees import Rows, TreeSettings, grow, leafy
+from training.trees import Rows, TreeSettings, grow, leafy, without
 from training.windows import FitPlan
 
 TREES = TreeSettings(
@@ -74,7 +74,7 @@ def _both(sample: Sample) -> bool:
 def _forest(
     train: Sample, held_out: Sample, trees: Mapping[str, int] | None, seed: int, threads: int
 ) -> tuple[Scorer, int]:
-    settings = leafy(TREES, len(train.orders))
+    settings = without(leafy(TREES, len(train.orders)), CUSTOMER_FEATURES, GROWING)
     settings = settings if trees is None else replace(settings, trees=trees["churn"], patience=None)
     held = Rows(held_out.X, held_out.left)
     grown = grow(Rows(train.X, train.left), CUSTOMER_FEATURES, settings, seed=seed, threads=threads, held_out=held)

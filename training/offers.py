@@ -30,11 +30,11 @@ from training.windows import FitPlan, halves
 TREES = TreeSettings(
     objective="binary",
     metric="binary_logloss",
-    trees=250,
+    trees=300,
     patience=40,
     parameters={
         "num_leaves": 31,
-        "learning_rate": 0.05,
+        "learning_rate": 0.04,
         "feature_fraction": 0.6,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
@@ -42,7 +42,7 @@ TREES = TreeSettings(
     },
 )
 
-BUDGET = 1_000_000
+BUDGET = 800_000
 """Rows the trees learn from at most; misses are thinned by hash and weighted to stand for the others."""
 
 HELD_OUT_BUDGET = 150_000

@@ -26,9 +26,11 @@ def train(
     from rich.console import Console
 
     from recsys.errors import NotEnoughData
+    from training.steps import calm_threads, chosen_models, steps
+
+    calm_threads()
     from training.fitting import Untrained
     from training.publishing import train as run
-    from training.steps import chosen_models, steps
 
     given = {"offers": offers_horizon, "churn": churn_horizon, "value": value_horizon}
     horizons = {name: days for name in chosen_models(models) if (days := given[name]) is not None}

@@ -1,14 +1,11 @@
 """Gradient-boosted trees by LightGBM, the same text for the same rows, seed and threads."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-Parameters = Mapping[str, float | int | str | bool]
 
 _ALWAYS: dict[str, Any] = {
     "verbosity": -1,
@@ -32,7 +29,7 @@ class TreeSettings:
     metric: str
     trees: int
     patience: int | None = None
-    parameters: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +52,12 @@ def leafy(settings: TreeSettings, rows: int) -> TreeSettings:
     return replace(settings, parameters={**settings.parameters, "min_data_in_leaf": least})
 
 
+def without(settings: TreeSettings, names: tuple[str, ...], left_out: frozenset[str]) -> TreeSettings:
+    """`settings` under which no tree splits on the features `left_out` of `names`."""
+    shares = [0.0 if name in left_out else 1.0 for name in names]
+    return replace(settings, parameters={**settings.parameters, "feature_contri": shares})
+
+
 @dataclass(frozen=True, slots=True)
 class Grown:
     """LightGBM's text of the model and its number of trees."""
@@ -67,7 +70,6 @@ def grow(
     rows: Rows, names: tuple[str, ...], settings: TreeSettings, *, seed: int, threads: int, held_out: Rows | None = None
 ) -> Grown:
     """Trees fitted to `rows`; with `held_out` and `settings.patience` their number is the best on the held-out rows."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import lightgbm as lgb
 
     parameters = _ALWAYS | {

@@ -18,11 +18,11 @@ from recsys.models.bundle import Part
 from recsys.models.forest import Forest
 from recsys.models.intervals import IntervalBins
 from recsys.models.value import LEVELS, band_name, predicted, value_content
-from training.fits import MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
+from training.fits import GROWING, MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
 from training.rules import rule
 from training.samples import FitSamples, Sample, fit_samples, sample_at
 from training.tables import Pasts
-from training.trees import Rows, TreeSettings, grow, leafy
+from training.trees import Rows, TreeSettings, grow, leafy, without
 from training.windows import FitPlan, first_order
 
 PARTS = ("spend", "orders")
@@ -133,7 +133,7 @@ def _forest(
     """Trees that correct what Pareto/NBD expects, with amounts in units of their mean: cents and orders learn alike."""
     unit = float(_target(train, part).mean())
     scale = float(_target(train, part).sum() / train.X[:, _column(part)].astype(np.float64).sum())
-    settings = leafy(TREES[part], len(train.orders))
+    settings = without(leafy(TREES[part], len(train.orders)), CUSTOMER_FEATURES, GROWING)
     settings = settings if trees is None else replace(settings, trees=trees[part], patience=None)
     rows, held = _rows(train, part, unit, scale), _rows(held_out, part, unit, scale)
     grown = grow(rows, CUSTOMER_FEATURES, settings, seed=seed, threads=threads, held_out=held)

@@ -12,7 +12,7 @@ Where the history is too short, in this order:
 1. trees and calibrator share the window (C - H, C], customers split in two halves by a hash of their id;
 2. no test window: validation moves to E - H, and the figures reported are those the choice was made on;
 3. no validation window either: no trees, a baseline calibrated on (E - H, E] is packaged;
-4. shorter than two horizons: nothing can be fitted, `NotEnoughData`.
+4. shorter than one and a half horizons: nothing can be fitted, `NotEnoughData`.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ from recsys.errors import NotEnoughData
 
 Stage = Literal["validation", "test", "final"]
 
-WARM_UP = 1.0
-"""Horizons of history a window needs before its start: with less, nobody's rhythm can be seen."""
+WARM_UP = 0.5
+"""Horizons of history a window needs before its start; with less, nobody's rhythm can be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def plan_fit(first: int, cut: int, rules: WindowRules) -> FitPlan:
     """Windows of a fit at `cut` [s] on a history that begins at `first` [s].
 
     Raises:
-        NotEnoughData: less than two horizons lie between them.
+        NotEnoughData: less than one and a half horizons lie between them.
     """
     earliest = first + int(WARM_UP * rules.horizon)
     newest = cut - rules.horizon
@@ -96,7 +96,7 @@ def plan_fit(first: int, cut: int, rules: WindowRules) -> FitPlan:
         raise NotEnoughData(
             f"The history is too short for a horizon of {rules.horizon_days} days",
             found=f"{(cut - first) / DAY:.0f} days up to {to_iso(cut)}",
-            expected=f"at least {2 * rules.horizon_days} days",
+            expected=f"at least {(1 + WARM_UP) * rules.horizon_days:.0f} days",
             cure="Take a shorter horizon",
         )
     starts = tuple(range(newest - rules.horizon, earliest - 1, -rules.step))[: rules.most]
@@ -119,11 +119,6 @@ def plan_training(first: int, end: int, rules: WindowRules) -> TrainingPlan:
     note = "The history has no window to choose a model on: a baseline is packaged, unjudged"
     alone = FitPlan(end, rules.horizon_days, (), final.calibrate_at, shared=True)
     return TrainingPlan(None, None, alone, (note,))
-
-
-def longest_horizon(first: int, cut: int) -> int:
-    """Longest horizon a fit at `cut` [s] can carry with trees and calibrator in windows of their own [days]."""
-    return int((cut - first) / ((2 + WARM_UP) * DAY))
 
 
 def first_order(history: PurchaseHistory) -> int:
