@@ -35,7 +35,7 @@ def backtest(
     """Fit each model on the rows up to `cut` [s] and judge it on the `horizon` [days] after it.
 
     Without a horizon each model takes its usual one. A model that the history can't carry that far is trained for the
-    longest horizon it can (a third of the history) and extrapolated by BG/NBD, which its facts say.
+    longest horizon it can (a third of the history) and extrapolated, which its facts say.
 
     Raises:
         ClockError: the cut lies outside the data, or the data end before the horizon does.

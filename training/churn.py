@@ -1,4 +1,4 @@
-"""Churn: P(no purchase within the horizon). Trees beside a recency rule, an overdue rule, BG/NBD and a logit on RFM."""
+"""Churn: P(no purchase within the horizon). Trees beside recency rules, BG/NBD, Pareto/NBD and a logit on RFM."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -87,6 +87,7 @@ def _baselines(samples: FitSamples) -> Iterator[tuple[str, Scorer]]:
     yield "recency rule", rule(CUSTOMER_FEATURES, {"days_since_last": 1.0}, seen, missing="largest")
     yield "overdue rule", rule(CUSTOMER_FEATURES, {"overdue": 1.0}, seen, missing="largest")
     yield "BG/NBD expected purchases", rule(CUSTOMER_FEATURES, {"expected_orders": -1.0}, seen)
+    yield "Pareto/NBD expected purchases", rule(CUSTOMER_FEATURES, {"pareto_orders": -1.0}, seen)
     if samples.train is not None and _both(samples.train):
         yield "logit on RFM", logit(CUSTOMER_FEATURES, RFM, samples.train.X, samples.train.left)
 

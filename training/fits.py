@@ -58,7 +58,7 @@ class ModelFit:
 
 def customer_spec(plan: FitPlan) -> FeatureSpec:
     """What the rows of churn and value are made of."""
-    return FeatureSpec(CUSTOMER_FEATURES, plan.horizon_days, "customer-1")
+    return FeatureSpec(CUSTOMER_FEATURES, plan.horizon_days, "customer-2")
 
 
 def fit_facts(name: str, role: Role, plan: FitPlan, **more: Any) -> dict[str, Any]:

@@ -85,5 +85,5 @@ def fit_facts_of(fit: ModelFit, horizon_days: int) -> dict[str, float | str]:
     facts: dict[str, float | str] = {"windows": float(len(fit.plan.starts)), "training rows": float(fit.rows)}
     facts |= {f"trees ({part})": float(number) for part, number in fit.trees.items()}
     if fit.plan.horizon_days != horizon_days:
-        facts["extrapolated"] = f"trained for {fit.plan.horizon_days} days, carried to {horizon_days} by BG/NBD"
+        facts["extrapolated"] = f"trained for {fit.plan.horizon_days} days, carried to {horizon_days} days"
     return facts | {f"note {place}": note for place, note in enumerate(fit.notes, 1)}

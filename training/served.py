@@ -14,7 +14,7 @@ from recsys.features.timing import growth
 from recsys.models.bundle import Bundle, BundleContent, read_bundle, write_bundle
 from recsys.models.churn import ChurnModel
 from recsys.models.offers import OffersModel
-from recsys.models.value import Expected, ValueModel
+from recsys.models.value import LEVELS, Expected, ValueModel, band_name, carried
 from recsys.population.btyd import bgnbd_active, summary
 from recsys.population.facts import Base
 from training.tables import Past
@@ -50,16 +50,35 @@ def churn_scores(content: BundleContent, past: Past, horizon_days: int) -> Float
 def value_scores(content: BundleContent, past: Past, horizon_days: int) -> Expected:
     """Expected spend and orders of everyone at `past` over `horizon_days`, (n_customers,).
 
-    Where the model was fitted for a shorter horizon, everything grows by the ratio of BG/NBD's expected purchases.
+    Where the model was fitted for a shorter horizon, everything grows by the ratio of Pareto/NBD's expected purchases,
+    set right by what longer windows of the past showed (`training.value.growth_exponent`).
     """
     model = ValueModel.from_bundle(reread(content), "")
     expected = model.expected(past.rows(model.horizon_days))
-    if horizon_days == model.horizon_days:
-        return expected
+    longer = _longer(model, past, horizon_days)
+    return Expected(*(each * longer for each in expected))
+
+
+def value_bands(content: BundleContent, past: Past, horizon_days: int) -> dict[str, tuple[Floats, Floats]]:
+    """(low, high), (n_customers,) each, by `band_name(part, level)`; spend in minor units; carried as values are."""
+    model = ValueModel.from_bundle(reread(content), "")
+    rows, longer = past.rows(model.horizon_days), _longer(model, past, horizon_days)
+    found = {}
+    for part in ("spend", "orders"):
+        for level in LEVELS:
+            low, high = model.band(rows, part, level)
+            found[band_name(part, level)] = (low * longer, high * longer)
+    return found
+
+
+def _longer(model: ValueModel, past: Past, horizon_days: int) -> Floats:
+    """Factor from the model's horizon to `horizon_days`, (n_customers,)."""
     history = past.snapshot.history
+    if horizon_days == model.horizon_days:
+        return np.ones(history.n_customers)
     short, long = float(model.horizon_days), float(horizon_days)
     ratio = _growths(history.arrays(), history.order_start, past.as_of, past.zone, past.base, short, long)
-    return Expected(*(each * ratio for each in expected))
+    return carried(ratio, model.growth_exponent, short, long)
 
 
 def offers_model(content: BundleContent) -> OffersModel:

@@ -34,12 +34,16 @@ class TreeSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Features (n, n_features) float32, targets (n,), weights (n,) or None, rows per query (n_queries,) for rankers."""
+    """Features (n, n_features) float32, targets (n,), weights (n,) or None, rows per query (n_queries,) for rankers.
+
+    offset (n,): what the raw score starts from, outside the model; None for none.
+    """
 
     X: npt.NDArray[np.float32]
     y: npt.NDArray[np.float64]
     weight: npt.NDArray[np.float64] | None = None
     group: npt.NDArray[np.int64] | None = None
+    offset: npt.NDArray[np.float64] | None = None
 
 
 def leafy(settings: TreeSettings, rows: int) -> TreeSettings:
@@ -90,6 +94,7 @@ def _dataset(lgb: Any, rows: Rows, names: tuple[str, ...], parameters: Mapping[s
         label=rows.y,
         weight=rows.weight,
         group=rows.group,
+        init_score=rows.offset,
         feature_name=list(names),
         reference=reference,
         params=dict(parameters),

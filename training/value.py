@@ -1,4 +1,4 @@
-"""Value: expected spend and orders over the horizon. Trees beside BG/NBD × Gamma-Gamma and averages of the past.
+"""Value: expected spend and orders over the horizon. Trees on Pareto/NBD beside the classics and averages.
 
 Every contender's total is set right on the newest window (a season that has come is in it), the 80% interval is taken
 from it too. Refunds may make what a customer brought negative: trees learn from that as zero, intervals don't.
@@ -10,21 +10,28 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.clock import DAY
 from recsys.errors import NotEnoughData
 from recsys.evaluation.results import Role
 from recsys.features.customer import CUSTOMER_FEATURES
 from recsys.models.bundle import Part
 from recsys.models.forest import Forest
 from recsys.models.intervals import IntervalBins
-from recsys.models.value import predicted, value_content
+from recsys.models.value import LEVELS, band_name, predicted, value_content
 from training.fits import GROWING, MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
 from training.rules import rule
-from training.samples import FitSamples, Sample, fit_samples
+from training.samples import FitSamples, Sample, fit_samples, sample_at
 from training.tables import Pasts
 from training.trees import Rows, TreeSettings, grow, leafy, without
-from training.windows import FitPlan
+from training.windows import FitPlan, first_order
 
 PARTS = ("spend", "orders")
+
+OFFSETS = {"spend": "prior_spend", "orders": "prior_orders"}
+"""What the trees start from: they learn a factor on the classic's expectation."""
+
+SMALLEST = 1e-9
+"""Expectations below count as this in logarithms."""
 
 _PARAMETERS = {
     "num_leaves": 7,
@@ -43,6 +50,7 @@ TREES = {
 
 BASELINES: dict[str, dict[str, dict[str, float]]] = {
     "BG/NBD × Gamma-Gamma": {"spend": {"expected_spend": 1.0}, "orders": {"expected_orders": 1.0}},
+    "Pareto/NBD × Gamma-Gamma": {"spend": {"pareto_spend": 1.0}, "orders": {"pareto_orders": 1.0}},
     "average spend × retention": {"spend": {"spend_per_day": 1.0}, "orders": {"orders_horizon": 1.0}},
     "last two horizons": {
         "spend": {"spend_horizon": 0.5, "spend_before_horizon": 0.5},
@@ -50,6 +58,9 @@ BASELINES: dict[str, dict[str, dict[str, float]]] = {
     },
 }
 """Weights of features; the scale that sets the total right stands for the base's retention."""
+
+LONGER, ENOUGH, STEEPEST = 1.5, 200, 0.5
+"""A window this many times as long as the horizon, with so many orders, corrects growth by this exponent at most."""
 
 LEAST_BUYERS = 10
 """Customers that must have bought within a window before anything is learned from it."""
@@ -65,14 +76,38 @@ def fit_value(
     """
     samples = fit_samples(pasts, plan, seed=seed)
     _check_buyers(samples.held_out, plan)
-    baselines = [_contender(name, "baseline", parts, plan, samples) for name, parts in _baselines(samples)]
+    growth = growth_exponent(pasts, plan)
+    baselines = [_contender(name, "baseline", parts, plan, samples, growth) for name, parts in _baselines(samples)]
     if samples.train is None or (samples.train.orders > 0).sum() < LEAST_BUYERS:
         return ModelFit("value", plan, tuple(baselines), notes=(TOO_SMALL,))
     grown = {part: _forest(part, samples.train, samples.held_out, trees, seed, threads) for part in PARTS}
     parts = {part: scored for part, (scored, _) in grown.items()}
     numbers = {part: number for part, (_, number) in grown.items()}
-    model = _contender(MODEL, "model", parts, plan, samples)
+    model = _contender(MODEL, "model", parts, plan, samples, growth)
     return ModelFit("value", plan, (*baselines, model), numbers, len(samples.train.orders))
+
+
+def growth_exponent(pasts: Pasts, plan: FitPlan) -> float:
+    """How purchases grew with the horizon in the longest window up to the cut, against what Pareto/NBD expected there.
+
+    The window begins where a third of the history had passed. With its length L, actual orders A and expected orders C
+    within a horizon: log((A(L) / A(H)) / (C(L) / C(H))) / log(L / H), so that carried(…) reproduces A(L); 0 where L is
+    hardly longer than H or too few bought, and where it would be negative: the classics lose those who stay, and a
+    negative exponent, from a young base whose lifetimes nobody has seen yet, made earlier windows worse.
+    """
+    first = first_order(pasts.snapshot.history)
+    start = first + (plan.cut - first) // 3
+    longest = (plan.cut - start) // DAY
+    if longest < LONGER * plan.horizon_days:
+        return 0.0
+    near, far = (sample_at(pasts, start, int(days), plan.cut) for days in (plan.horizon_days, longest))
+    if near.orders.sum() < ENOUGH:
+        return 0.0
+    column = CUSTOMER_FEATURES.index("pareto_orders")
+    actual = float(far.orders.sum() / near.orders.sum())
+    classic = float(far.X[:, column].astype(np.float64).sum() / near.X[:, column].astype(np.float64).sum())
+    exponent = np.log(actual / classic) / np.log(longest / plan.horizon_days)
+    return float(np.clip(exponent, 0.0, STEEPEST))
 
 
 def _check_buyers(held_out: Sample, plan: FitPlan) -> None:
@@ -95,14 +130,24 @@ def _baselines(samples: FitSamples) -> Iterator[tuple[str, dict[str, Part]]]:
 def _forest(
     part: str, train: Sample, held_out: Sample, trees: Mapping[str, int] | None, seed: int, threads: int
 ) -> tuple[Part, int]:
-    """Trees on amounts in units of their mean, so that one learning rate suits cents and orders alike."""
+    """Trees that correct what Pareto/NBD expects, with amounts in units of their mean: cents and orders learn alike."""
     unit = float(_target(train, part).mean())
+    scale = float(_target(train, part).sum() / train.X[:, _column(part)].astype(np.float64).sum())
     settings = without(leafy(TREES[part], len(train.orders)), CUSTOMER_FEATURES, GROWING)
     settings = settings if trees is None else replace(settings, trees=trees[part], patience=None)
-    held = Rows(held_out.X, _target(held_out, part) / unit)
-    rows = Rows(train.X, _target(train, part) / unit)
+    rows, held = _rows(train, part, unit, scale), _rows(held_out, part, unit, scale)
     grown = grow(rows, CUSTOMER_FEATURES, settings, seed=seed, threads=threads, held_out=held)
-    return Part(Forest.from_text(grown.text), "exp", unit), grown.trees
+    return Part(Forest.from_text(grown.text), "exp", scale, OFFSETS[part]), grown.trees
+
+
+def _rows(sample: Sample, part: str, unit: float, scale: float) -> Rows:
+    """Targets in `unit` beside the logarithm of the classic's expectation, its total set right by `scale`."""
+    expected = sample.X[:, _column(part)].astype(np.float64) * scale / unit
+    return Rows(sample.X, _target(sample, part) / unit, offset=np.log(np.maximum(expected, SMALLEST)))
+
+
+def _column(part: str) -> int:
+    return CUSTOMER_FEATURES.index(OFFSETS[part])
 
 
 def _target(sample: Sample, part: str) -> npt.NDArray[np.float64]:
@@ -110,17 +155,25 @@ def _target(sample: Sample, part: str) -> npt.NDArray[np.float64]:
     return np.maximum(values.astype(np.float64), 0.0)
 
 
-def _contender(name: str, role: Role, parts: Mapping[str, Part], plan: FitPlan, samples: FitSamples) -> Contender:
+def _contender(
+    name: str, role: Role, parts: Mapping[str, Part], plan: FitPlan, samples: FitSamples, growth: float
+) -> Contender:
     """Totals set right and intervals taken on the held-out rows."""
     held_out = samples.held_out
     level = {part: _levelled(scored, held_out, part) for part, scored in parts.items()}
-    intervals = IntervalBins.fit(predicted(level["spend"], held_out.X), held_out.spend)
+    forecast = {part: predicted(scored, held_out.X) for part, scored in level.items()}
+    bands = {
+        band_name(part, share): IntervalBins.fit(forecast[part], getattr(held_out, part), share)
+        for part in PARTS
+        for share in LEVELS
+    }
     content = value_content(
         customer_spec(plan),
         spend=level["spend"],
         orders=level["orders"],
-        intervals=intervals,
-        facts=fit_facts(name, role, plan),
+        intervals=bands[band_name("spend", 0.8)],
+        bands=bands,
+        facts=fit_facts(name, role, plan, growth_exponent=growth),
     )
     return Contender(name, role, content)
 

@@ -109,7 +109,7 @@ class ValueScore:
 
     expected_spend, spend_low, spend_high   [currency]; the interval covers 80%
     expected_orders                         number of orders
-    p_alive                                 P(still a customer) by BG/NBD; not the churn score
+    p_alive                                 P(still a customer) by Pareto/NBD; not the churn score
     next_purchase_at                        expected instant of the next purchase [s], None without a purchase so far
     next_purchase_low, next_purchase_high   80% window [s]
     year_spend                              expected spend over the next 365 days [currency], extrapolated

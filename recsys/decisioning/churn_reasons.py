@@ -9,13 +9,16 @@ from recsys.features.customer import CUSTOMER_FEATURES
 
 STRONGEST = 3
 
+_LIVES = ("pareto_alive", "pareto_active", "pareto_orders", "prior_orders", "lifetime_share", "purchase_rate")
+_WORTH = ("pareto_spend", "prior_spend")
+
 MEANINGS: dict[str, tuple[str, ...]] = {
     "silence": ("days_since_last", "overdue", "overdue_longest", "last_gap"),
     "rhythm": ("mean_gap", "own_gap", "gap_deviation", "longest_gap", "recent_gap", "gap_trend"),
     "recent_orders": tuple(n for n in CUSTOMER_FEATURES if n.startswith("orders_")),
     "recent_spend": tuple(n for n in CUSTOMER_FEATURES if n.startswith("spend_") and n != "spend_per_day"),
-    "loyalty": ("orders", "purchase_days", "days_since_first", "alive", "expected_orders"),
-    "worth": ("spend", "mean_order_spend", "spend_per_day", "expected_spend", "order_spend_deviation"),
+    "loyalty": ("orders", "purchase_days", "days_since_first", "alive", "expected_orders", *_LIVES),
+    "worth": ("spend", "mean_order_spend", "spend_per_day", "expected_spend", "order_spend_deviation", *_WORTH),
     "last_baskets": (
         "last_order_spend",
         "recent_order_spend",

@@ -12,9 +12,10 @@ from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row
 from recsys.features.timing import growth, next_purchase_days
+from recsys.models.value import ValueModel, carried
 
 YEAR = 365
-ALIVE = CUSTOMER_FEATURES.index("alive")
+ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
 
 
 def score(
@@ -74,7 +75,7 @@ def _value(serving: Serving, rows: CustomerRows) -> ValueScore | None:
     span = (rows.arrays, rows.low, rows.high, rows.as_of, serving.zone, serving.population.arrays.base)
     due = next_purchase_days(*span)
     spend = float(expected.spend[0])
-    longer = float(growth(*span, float(model.horizon_days), float(YEAR))) if model.horizon_days < YEAR else 1.0
+    longer = _year(model, float(growth(*span, float(model.horizon_days), float(YEAR))))
     return ValueScore(
         expected_spend=money(spend),
         spend_low=money(float(expected.low[0])),
@@ -89,6 +90,13 @@ def _value(serving: Serving, rows: CustomerRows) -> ValueScore | None:
         year_is_extrapolated=model.horizon_days < YEAR,
         model_version=model.version,
     )
+
+
+def _year(model: ValueModel, grown: float) -> float:
+    """A year's value over that of the horizon."""
+    if model.horizon_days >= YEAR:
+        return 1.0
+    return float(carried(grown, model.growth_exponent, float(model.horizon_days), float(YEAR)))
 
 
 def _instant(as_of: int, days: float) -> int | None:

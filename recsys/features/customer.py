@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays, PurchaseHistory, visible_orders
-from recsys.population.btyd import bgnbd_alive, bgnbd_expected, gamma_gamma_mean, summary
+from recsys.features.expected import EXPECTED, expected_row
 from recsys.population.facts import Base
 from recsys.population.purchase_days import is_purchase, local_day, local_time, order_amount
 
@@ -73,9 +73,6 @@ HABITS = (
 gap; new_item_share: share of the last five orders' items that were new to the customer then; store_share: share of the
 orders made in the store of the last one; evening_share: orders at 17:00 or later, business time."""
 
-EXPECTED = ("alive", "expected_orders", "expected_spend")
-"""P(alive), orders and spend [minor units] over the horizon by BG/NBD and Gamma-Gamma, see recsys.population.btyd."""
-
 CUSTOMER_FEATURES = (*RHYTHM, *WINDOWED, *MONEY, *HABITS, *EXPECTED)
 """Names of the features, in the order of the columns."""
 
@@ -120,7 +117,7 @@ def customer_row(
     start += _MONEY
     _habits(h, low, high, as_of, product_item, zone, scratch, out[start : start + _HABITS])
     start += _HABITS
-    _expected(h, low, high, as_of, zone, base, horizon, out[start:])
+    expected_row(h, low, high, as_of, zone, base, horizon, out[start:])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -291,19 +288,6 @@ def _stores(h: HistoryArrays, low: int, high: int) -> Any:
         distinct += new
         same += h.order_store[order] == h.order_store[high - 1]
     return np.float32(distinct), np.float32(same / max(1, high - begin))
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _expected(
-    h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, horizon: float, out: Any
-) -> None:
-    r, alpha, a, b = base.btyd[0], base.btyd[1], base.btyd[2], base.btyd[3]
-    p, q, v = base.btyd[4], base.btyd[5], base.btyd[6]
-    own = summary(h, low, high, as_of, zone)
-    out[0] = bgnbd_alive(r, alpha, a, b, own.x, own.t_x, own.T)
-    out[1] = bgnbd_expected(r, alpha, a, b, own.x, own.t_x, own.T, horizon)
-    x = own.x if own.mean_spend > 0 else 0
-    out[2] = np.float64(out[1]) * gamma_gamma_mean(p, q, v, x, own.mean_spend)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -7,8 +7,9 @@ import numpy as np
 
 from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays
-from recsys.population.btyd import bgnbd_expected, summary
+from recsys.population.btyd import summary
 from recsys.population.facts import Base
+from recsys.population.pareto import pareto_living
 from recsys.population.purchase_days import is_purchase
 from recsys.population.rhythm import next_purchase, own_mean_gap
 
@@ -31,10 +32,10 @@ def next_purchase_days(h: HistoryArrays, low: int, high: int, as_of: int, zone: 
 def growth(
     h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, short: float, long: float
 ) -> Any:
-    """Expected purchase days of `long` over those of `short` days by BG/NBD: carries a value to a longer horizon."""
+    """Expected purchases of `long` over those of `short` days by Pareto/NBD: carries a value to a longer horizon."""
     own = summary(h, low, high, as_of, zone)
-    r, alpha, a, b = base.btyd[0], base.btyd[1], base.btyd[2], base.btyd[3]
-    near = bgnbd_expected(r, alpha, a, b, own.x, own.t_x, own.T, short)
+    r, alpha, s, beta = base.btyd[7], base.btyd[8], base.btyd[9], base.btyd[10]
+    near = pareto_living(r, alpha, s, beta, float(own.x), own.T, short)
     if near <= 0:
         return long / short
-    return bgnbd_expected(r, alpha, a, b, own.x, own.t_x, own.T, long) / near
+    return pareto_living(r, alpha, s, beta, float(own.x), own.T, long) / near

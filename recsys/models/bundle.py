@@ -48,11 +48,15 @@ def library_versions() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One scorer and what its raw score means: prediction = scale · link(raw)."""
+    """One scorer and what its raw score means: prediction = scale · link(raw), times the feature `offset` where named.
+
+    With an offset the scorer learned a correction to what another model expects.
+    """
 
     scorer: Scorer
     link: str = "identity"
     scale: float = 1.0
+    offset: str = ""
 
     @property
     def suffix(self) -> str:
@@ -158,6 +162,8 @@ def _check_content(content: BundleContent) -> None:
     for name, part in content.parts.items():
         if part.link not in CODES:
             raise BundleError(f"Link of part {name}", found=part.link, expected=f"one of {sorted(CODES)}")
+        if part.offset and part.offset not in content.spec.names:
+            raise BundleError(f"Offset of part {name}", found=part.offset, expected="a feature of the spec")
         if part.scorer.feature_names != content.spec.names:
             strange = set(part.scorer.feature_names) ^ set(content.spec.names)
             raise WrongModel(
@@ -182,7 +188,7 @@ def _to_files(content: BundleContent) -> Files:
 
 def _manifest(content: BundleContent, files: Files) -> dict[str, Any]:
     parts = {
-        name: {"file": f"{name}.{part.suffix}", "link": part.link, "scale": part.scale}
+        name: {"file": f"{name}.{part.suffix}", "link": part.link, "scale": part.scale, "offset": part.offset}
         for name, part in content.parts.items()
     }
     return {
@@ -268,10 +274,10 @@ def _from_files(manifest: dict[str, Any], files: Files) -> BundleContent:
 def _part(name: str, stored: Mapping[str, Any], files: Files) -> Part:
     try:
         text = files[stored["file"]].decode()
-        scale = float(stored["scale"])
+        scale, offset = float(stored["scale"]), str(stored.get("offset", ""))
     except (KeyError, UnicodeDecodeError, ValueError) as error:
         raise BundleError(f"Part {name} can't be read", found=f"{type(error).__name__}: {error}") from error
-    return Part(load_scorer(text), stored["link"], scale)
+    return Part(load_scorer(text), stored["link"], scale, offset)
 
 
 def _check_golden(content: BundleContent, files: Files) -> None:

@@ -7,6 +7,7 @@ from recsys.population.btyd import summaries
 from recsys.population.btyd_fit import fit_bgnbd
 from recsys.population.facts import Base
 from recsys.population.gamma_gamma import fit_gamma_gamma_or_mean
+from recsys.population.pareto_fit import fit_pareto
 from recsys.population.rhythm import fit_rhythm
 
 
@@ -17,12 +18,13 @@ def fit_base(snapshot: Snapshot) -> Base:
     seen = summaries(arrays, history.order_start, snapshot.as_of, zone)
     bought = seen.n > 0
     x, t_x, age = seen.x[bought], seen.t_x[bought], seen.T[bought]
-    counts = fit_bgnbd(x, t_x, age)
+    counts, lives = fit_bgnbd(x, t_x, age), fit_pareto(x, t_x, age)
     money = fit_gamma_gamma_or_mean(x, seen.mean_spend[bought], _spend_per_order(snapshot))
     rhythm = fit_rhythm(arrays, history.order_start, snapshot.as_of, zone)
     n_orders = float(history.n_orders)
     means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, _spend_per_order(snapshot), n_orders])
-    btyd = np.array([counts.r, counts.alpha, counts.a, counts.b, money.p, money.q, money.v])
+    rates, amounts = [counts.r, counts.alpha, counts.a, counts.b], [money.p, money.q, money.v]
+    btyd = np.array([*rates, *amounts, lives.r, lives.alpha, lives.s, lives.beta])
     return Base(btyd, rhythm.table, means)
 
 

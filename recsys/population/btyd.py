@@ -141,6 +141,22 @@ def bgnbd_active(r: float, alpha: float, a: float, b: float, x: float, t_x: floa
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def mbgnbd_alive(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float) -> float:
+    """P(alive at T | x, t_x, T) where the first purchase may end a customer too; Batislam et al. (2007)."""
+    odds = math.log(a / (b + x)) + (r + x) * math.log((alpha + T) / (alpha + t_x))
+    return 1.0 / (1.0 + math.exp(odds))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def mbgnbd_expected(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float) -> float:
+    """Expected purchase days in (T, T + t] by MBG/NBD: one more purchase was survived than BG/NBD counts."""
+    if t <= 0.0:
+        return 0.0
+    survivors = _expected_alive(r + x, t / (alpha + T), a, b + x + 1.0)
+    return float(mbgnbd_alive(r, alpha, a, b, x, t_x, T) * survivors)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def gamma_gamma_mean(p: float, q: float, v: float, x: float, mean: float) -> float:
     """Expected spend of one purchase day given the `mean` of x of them; Fader & Hardie (2013), equation 5.
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from recsys.data.arrays import load_array, save_array
 from recsys.errors import SnapshotError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the population directory; another one is fitted anew."""
 
 
@@ -108,7 +108,8 @@ class Assortment(NamedTuple):
 class Base(NamedTuple):
     """The base as a whole.
 
-    btyd    float64 (7,)   r, alpha, a, b of BG/NBD [days], p, q, v of Gamma-Gamma [minor units]
+    btyd    float64 (11,)  r, alpha, a, b of BG/NBD [days], p, q, v of Gamma-Gamma [minor units],
+                           r, alpha, s, beta of Pareto/NBD [days]
     rhythm  float64 (n, 4) overdue ratio, and the 10%, 50%, 90% quantiles of the remaining time in own mean gaps
     means   float64 (5,)   customers, mean days between purchase days, its weight when shrinking, mean spend per order,
                            orders

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 
 from recsys.data.clock import DAY
 from recsys.data.snapshot import Snapshot
-from recsys.features.customer import CUSTOMER_FEATURES, EXPECTED, customer_table, item_scratch
+from recsys.features.customer import CUSTOMER_FEATURES, customer_table, item_scratch
+from recsys.features.expected import EXPECTED
 from recsys.population.facts import Base
 from recsys.testing.builders import at, random_snapshot, snapshot
 from recsys.testing.strategies import snapshots
 from tests.features import twin
 
 BASE = Base(
-    np.array([1.2, 9.0, 0.3, 8.0, 4.0, 3.5, 1200.0]),
+    np.array([1.2, 9.0, 0.3, 8.0, 4.0, 3.5, 1200.0, 0.6, 40.0, 0.5, 70.0]),
     np.array([[0.0, 0.2, 0.7, 2.0], [1.0, 0.1, 0.6, 2.1]]),
     np.array([4.0, 9.0, 2.0, 700.0]),
 )
@@ -83,3 +84,21 @@ def test_scratch_comes_back_clean() -> None:
     arrays, (low, high) = whole.history.arrays(), whole.history.span(0)
     customer_row(arrays, low, high, whole.as_of, whole.catalogue.product_item, whole.zone(), BASE, 28.0, scratch, out)
     assert (scratch == -1).all()
+
+
+def test_a_customer_by_pareto_nbd() -> None:
+    """x = 2, t_x = 20, T = 40 days give the published formula with scipy's 2F1, and the rates by hand."""
+    from scipy.special import hyp2f1
+
+    whole = snapshot(*(f"ann latte 2024-01-{day} 1x3.50 order={day}" for day in ("01", "11", "21")))
+    row = dict(zip(CUSTOMER_FEATURES, table(whole, at("2024-02-10T12:00"))[0], strict=True))
+    r, alpha, s, beta = BASE.btyd[7:]
+    k = r + s + 2
+
+    def part(t: float) -> float:
+        return hyp2f1(k, r + 2, k + 1, (beta - alpha) / (beta + t)) / (beta + t) ** k
+
+    alive = 1 / (1 + s / k * (alpha + 40) ** (r + 2) * (beta + 40) ** s * (part(20.0) - part(40.0)))
+    living = (r + 2) * (beta + 40) / ((alpha + 40) * (s - 1)) * (1 - ((beta + 40) / (beta + 68)) ** (s - 1))
+    names = ("pareto_alive", "pareto_orders", "prior_orders", "lifetime_share", "purchase_rate")
+    assert [row[name] for name in names] == pytest.approx([alive, alive * living, alive * living, 0.5, 1.4], rel=1e-5)

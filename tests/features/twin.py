@@ -55,7 +55,7 @@ def local(snapshot: Snapshot, time: int) -> datetime:
 
 
 def features(snapshot: Snapshot, customer: int, as_of: int, horizon: float, base: Any) -> dict[str, float]:
-    """Every feature of `CUSTOMER_FEATURES` but the three expectations, by name."""
+    """Every feature of `CUSTOMER_FEATURES` but the expectations, by name."""
     orders = orders_of(snapshot, customer, as_of)
     bought = [order for order in orders if order.bought]
     return (

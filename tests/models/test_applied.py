@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.errors import BundleError
-from recsys.models.bundle import Bundle, Part
+from recsys.models.bundle import Bundle, Part, read_bundle, write_bundle
 from recsys.models.calibration import Isotonic, Platt
 from recsys.models.churn import ChurnModel, churn_content
 from recsys.models.forest import Forest
@@ -14,7 +14,7 @@ from recsys.models.intervals import IntervalBins
 from recsys.models.linear import Linear
 from recsys.models.offers import OffersModel, offers_content
 from recsys.models.spec import FeatureSpec
-from recsys.models.value import ValueModel, value_content
+from recsys.models.value import ValueModel, band_name, carried, value_content
 from tests.models.forests import delicate_rows, random_model
 
 SPEC = FeatureSpec(("f0", "f1", "f2"), 28, "customer-1")
@@ -84,6 +84,47 @@ def test_a_negative_prediction_counts_as_nothing():
     )
 
     assert model.expected(np.array([[-3.0, 0.0, 0.0]])).spend.tolist() == [0.0]
+
+
+def test_an_offset_multiplies():
+    """A part that corrects feature f1 says scale · exp(raw) · f1: 0.5 · e¹ · 4 orders."""
+    parts = {"spend": Part(LINEAR), "orders": Part(LINEAR, "exp", 0.5, "f1")}
+    model = ValueModel.from_bundle(bundled(value_content(SPEC, **parts, intervals=BINS)), "1")
+
+    assert model.expected(np.array([[1.0, 4.0, 0.0]])).orders[0] == pytest.approx(2.0 * np.e, rel=1e-15)
+
+
+def test_an_offset_survives_the_disk(tmp_path):
+    """A bundle written and read back multiplies by the same feature."""
+    content = value_content(SPEC, spend=Part(LINEAR, "exp", 1.0, "f2"), orders=Part(LINEAR), intervals=BINS)
+    write_bundle(tmp_path / "value", content)
+
+    assert read_bundle(tmp_path / "value").content.parts["spend"].offset == "f2"
+
+
+def test_an_offset_must_be_a_feature(tmp_path):
+    """A part that starts from an unknown feature is not written."""
+    content = value_content(SPEC, spend=Part(LINEAR, "exp", 1.0, "moon"), orders=Part(LINEAR), intervals=BINS)
+
+    with pytest.raises(BundleError, match="Offset of part spend"):
+        write_bundle(tmp_path / "value", content)
+
+
+def test_a_band_is_the_table_of_its_part_and_level():
+    """At 10 orders the 95% table says 4 to 20; a level without a table is refused by name."""
+    bands = {band_name("orders", 0.95): BINS}
+    content = value_content(SPEC, spend=Part(LINEAR), orders=Part(LINEAR), intervals=BINS, bands=bands)
+    model = ValueModel.from_bundle(bundled(content), "1")
+    X = np.array([[5.5, 0.0, 0.0]])
+
+    assert np.ravel(model.band(X, "orders", 0.95)).tolist() == [4.0, 20.0]
+    with pytest.raises(BundleError, match="orders 50%"):
+        model.band(X, "orders", 0.5)
+
+
+def test_carried_is_at_most_proportional():
+    """Twice the classic's growth by 1.5 over three horizons is 1.5 · 3^0.5, and never more than 3."""
+    assert carried(np.array([1.5, 2.9]), 0.5, 30.0, 90.0) == pytest.approx([1.5 * 3**0.5, 3.0])
 
 
 def test_the_horizon_is_the_specs():

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from recsys.errors import NotEnoughData
-from recsys.population.btyd_fit import _compressed, _loss, fit_bgnbd
+from recsys.population.btyd_fit import _loss, compressed, fit_bgnbd
 
 TRUTH = (0.8, 60.0, 0.9, 3.0)
 
@@ -34,7 +34,7 @@ def test_finds_the_truth() -> None:
 def test_gradient_is_the_slope() -> None:
     """The analytic gradient equals finite differences of the likelihood, prior included."""
     x, t_x, T = base(300)
-    rows, theta = _compressed(x, t_x / 100, T / 100), np.array([-0.3, 0.2, -0.5, 0.7])
+    rows, theta = compressed(x, t_x / 100, T / 100), np.array([-0.3, 0.2, -0.5, 0.7])
     slope = approx_fprime(theta, lambda at: _loss(at, rows, 1.0)[0], 1e-7)
     assert _loss(theta, rows, 1.0)[1] == pytest.approx(slope, abs=1e-5)
 
