@@ -11,7 +11,7 @@ from recsys.data.forgetting import ErasedAt
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import OrderEvent
 from recsys.decisioning import OfferRequest, OffersAnswer, Ranking, ScoresAnswer, Serving, rank, score
-from recsys.decisioning.record import ModelMark, Origin
+from recsys.decisioning.record import ItemNames, ModelMark, Origin
 from recsys.workspace import Workspace
 
 MODELS = ("offers", "churn", "value")
@@ -59,7 +59,7 @@ def versions_of(answers: Answers) -> dict[str, str]:
 def origin_of(answers: Answers, seed: int) -> Origin:
     """What all decisions made from `answers` have in common."""
     marks = {each.name: ModelMark(each.version, each.digest, each.features) for each in answers.models()}
-    return Origin(marks, seed)
+    return Origin(ItemNames(answers.snapshot.catalogue.items), marks, seed)
 
 
 @dataclass(frozen=True, slots=True)

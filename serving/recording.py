@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,12 @@ LOG = structlog.get_logger("barista.recording")
 
 IDLE = 2.0
 """How often the thread looks for journals to upload while nothing is asked [s]."""
+
+GAP = 0.005
+"""Between two commits while waiting so long lets decisions gather [s]."""
+
+TRY = 32
+"""Commits of single decisions before waiting is tried again."""
 
 BUSY = 0.2
 """The same while some are known to wait [s]."""
@@ -47,6 +54,7 @@ class Recorder:
         self._ending = False
         self._thread: threading.Thread | None = None
         self._looks = True
+        self._alone = TRY - 1
 
     async def keep(self, record: DecisionRecord) -> bool:
         """True as soon as the decision is on a disk, of the database or of this machine; False if it is on none."""
@@ -77,10 +85,17 @@ class Recorder:
             batch, self._queue = self._queue, []
             if batch:
                 self._tell(batch, self._keep([each.record for each in batch]))
+                self._gather(len(batch))
             elif self._ending:
                 return
             if not self._outage.now and (self._looks or not asked):
                 self._upload()
+
+    def _gather(self, kept: int) -> None:
+        """Let decisions gather before the next commit, if that was of use: one client alone would only be held up."""
+        self._alone = 0 if kept > 1 else self._alone + 1
+        if not self._ending and (self._alone == 0 or self._alone % TRY == 0):
+            time.sleep(GAP)
 
     def _keep(self, records: list[DecisionRecord]) -> Kept:
         if not self._outage.now:

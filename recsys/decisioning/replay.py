@@ -8,7 +8,7 @@ import msgspec
 
 from recsys.data.tail import OrderEvent
 from recsys.decisioning.recommend import rank
-from recsys.decisioning.record import DecisionRecord, Origin, content_of, made_with
+from recsys.decisioning.record import DecisionRecord, ItemNames, Origin, content_of, made_with
 from recsys.decisioning.serving import Serving
 from recsys.errors import DecisionError
 
@@ -58,9 +58,9 @@ def replay(serving: Serving, record: DecisionRecord, events: Sequence[OrderEvent
         )
     request = recorded.asked.request(record.customer_id)
     ranking = rank(serving, request, events, recorded.as_of)
-    origin = Origin(recorded.models, recorded.seed)
+    origin = Origin(ItemNames(serving.snapshot.catalogue.items), recorded.models, recorded.seed)
     seen = {"events": len(events), "last_sequence": recorded.last_sequence}
-    content = content_of(serving.snapshot, request, ranking, origin, **seen, stale=recorded.stale)
+    content = content_of(request, ranking, origin, **seen, stale=recorded.stale)
     computed = msgspec.json.decode(msgspec.json.encode(content))
     found = [each for each in _differences(msgspec.json.decode(record.content), computed) if each.pointer != _MADE_WITH]
     machine = made_with() if made_with() != recorded.made_with else None

@@ -76,7 +76,7 @@ class Service:
         tail, stale = self._tail(body.customer_id)
         ranking = loaded.answers.rank(request, tail.orders, as_of)
         seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence}
-        content = content_of(snapshot, request, ranking, loaded.origin, **seen, stale=stale)
+        content = content_of(request, ranking, loaded.origin, **seen, stale=stale)
         record = record_of(body.customer_id, snapshot.snapshot_id, content)
         run = self._run_of(loaded, body.customer_id, tail, as_of)
         agrees = run.run_id if run is not None and run.offers_like(request) else None

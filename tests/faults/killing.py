@@ -92,9 +92,12 @@ def _one(http: httpx.Client, seen: Acknowledged, event_id: str) -> None:
 def killed_under_load(
     workspace: Path, prefix: str, *, clients: int = 4, seconds: float = 1.0, address: str | None = None
 ) -> Acknowledged:
-    """Start a service, load it, kill it; what it had acknowledged."""
+    """Start a service, load it, kill it `seconds` after it acknowledged twenty of each; what it had acknowledged."""
     process, where = start(workspace, address=address)
     with load(where, clients, prefix) as seen:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and min(len(seen.events), len(seen.decisions)) < 20:
+            time.sleep(0.05)
         time.sleep(seconds)
         kill(process)
     return seen
