@@ -32,7 +32,7 @@ def drawn(past: Past, horizon_days: int, seed: int) -> tuple[Floats, Floats]:
     x = np.broadcast_to(seen.x.astype(np.float64), shape)
     alive = past.rows(horizon_days)[:, CUSTOMER_FEATURES.index("pareto_alive")].astype(np.float64)
     rate = rng.gamma(r + x) / (alpha + seen.T)
-    life = rng.exponential(1.0, shape) / (rng.gamma(s, 1.0, shape) / (beta + seen.T))
+    life = rng.exponential(1.0, shape) / np.maximum(rng.gamma(s, 1.0, shape) / (beta + seen.T), 1e-300)
     orders = rng.poisson(rate * np.minimum(life, horizon_days)) * (rng.random(shape) < alive)
     known = np.where(seen.mean_spend > 0, x, 0.0)
     scale = rng.gamma(q + p * known) / (v + known * np.maximum(seen.mean_spend, 0.0))

@@ -50,10 +50,10 @@ def test_churn_is_found_where_the_cafe_has_it(result: BacktestResult) -> None:
 
 
 def test_a_horizon_too_long_to_train_is_extrapolated_and_says_so(cafe_snapshot: Snapshot) -> None:
-    """100 days after 110 can't be trained: a third of the history is, and BG/NBD carries it on."""
+    """100 days after 110 can't be trained: a third of the history is, and the classic carries it on."""
     cut = data_end(cafe_snapshot) - 100 * DAY
     churn = backtest(cafe_snapshot, cut, 100, models=("churn",), seed=1).models[0]
-    assert churn.facts["extrapolated"] == "trained for 36 days, carried to 100 by BG/NBD"
+    assert churn.facts["extrapolated"] == "trained for 36 days, carried to 100 days"
 
 
 def test_a_model_the_data_cannot_carry_is_skipped_with_the_reason() -> None:
