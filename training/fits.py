@@ -13,11 +13,10 @@ from training.windows import FitPlan
 MODEL = "LightGBM"
 """Name of the contender that is the model; all others are baselines."""
 
-GROWING = frozenset(
-    {"orders", "purchase_days", "spend", "days_since_first", "longest_gap", "distinct_items", "favourites"}
-)
-"""Features that only grow with the history seen: windows start early in it, serving sees all of it, so trees that split
-on them would meet values they never learned from. The rules may use them."""
+GROWING = frozenset({"orders", "purchase_days", "spend", "longest_gap", "distinct_items", "favourites"})
+"""Totals that only grow with the history seen: windows start early in it, serving sees all of it, so trees that split
+on them would meet values they never learned from. The rules may use them. `days_since_first` stays, it tells newcomers:
+without it the trees lost on bases that acquire customers."""
 
 TOO_SMALL = "The windows before the newest hold too few customers for trees: baselines only"
 

@@ -37,7 +37,7 @@ class Modelling:
 
 
 MODELLING: dict[ModelName, Modelling] = {
-    "offers": Modelling("offers", fit_offers, judge_offers, per_horizon=1, most=3),
+    "offers": Modelling("offers", fit_offers, judge_offers, per_horizon=2, most=4),
     "churn": Modelling("churn", fit_churn, judge_churn, per_horizon=2, most=6),
     "value": Modelling("value", fit_value, judge_value, per_horizon=2, most=6),
 }

@@ -55,7 +55,10 @@ BASELINES: dict[str, dict[str, float]] = {
 """Weights of pair features; a rate is below 1, so it only breaks ties of whole orders."""
 
 LEAST_HITS = 50
-"""Candidates that must have been bought before anything is learned from them."""
+"""Candidates that must have been bought before trees are grown from them."""
+
+LEAST_CALIBRATED = 10
+"""Bought candidates of the newest window below which no probability can be given."""
 
 
 def fit_offers(
@@ -144,11 +147,11 @@ def _curves(ranker: Scorer, pasts: Pasts, plan: FitPlan, seed: int) -> tuple[Cal
     bought = Bought.of(labels, customers, past.snapshot.catalogue.n_items)
     parts = [(each.raw, bought.among(each.customer, each.item), each.known) for each in scored(ranker, past, customers)]
     raw, hit, known = (np.concatenate(each) for each in zip(*parts, strict=True))
-    if hit.sum() < LEAST_HITS:
+    if hit.sum() < LEAST_CALIBRATED:
         raise NotEnoughData(
             f"Hardly any candidate was bought within {plan.horizon_days} days",
             found=int(hit.sum()),
-            expected=f"at least {LEAST_HITS}",
+            expected=f"at least {LEAST_CALIBRATED}",
             cure="Offer a broader item level, or choose a longer offers horizon",
         )
     return _curve(raw, hit, ~known), _curve(raw, hit, known)
