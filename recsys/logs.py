@@ -37,5 +37,5 @@ def configure_logs(level: str, *, json: bool | None = None) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a logger used before a change of set-up must follow it
     )

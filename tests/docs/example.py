@@ -29,7 +29,8 @@ def ask(directory: Path) -> dict[str, Any]:
     settings = Settings(workspace=directory, clock="snapshot")
     state = State(Workspace.open(settings), open_answers)
     state.refresh()
-    answer = Service(state).recommend(msgspec.convert(REQUEST, RecommendationRequest))
+    decided = Service(state).decide(msgspec.convert(REQUEST, RecommendationRequest))
+    answer = msgspec.structs.replace(decided.body, recorded=True)  # the service keeps the record before it answers
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(answer))
     return found
 
