@@ -31,10 +31,13 @@ from recsys.evaluation.next_basket import (
     problem_of,
 )
 from recsys.evaluation.ranking import Truth
+from tests.benchmarks.bench_offers_ranker import ranker
 from tests.benchmarks.figures import FIGURES
 
 FOLDS = 5
 """Parts of the validation users; each is asked once while the targets of the others may be learned from."""
+
+RANKER = "ranker, all prototype features"
 
 COLUMNS = tuple((part, name) for part in ("mixed", "new") for name in ("recall@10", "ndcg@10", "PHR@10"))
 """What the tables show."""
@@ -120,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("BENCH_BASKETS"), help="folder with the files")
     parser.add_argument("--final", action="store_true", help="read the test users and log the look")
+    parser.add_argument("--ranker", action="store_true", help="also the ranker on all prototype features (minutes)")
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("--data or BENCH_BASKETS: a folder with *baskets.json and *keyset*.json files")
@@ -127,11 +131,12 @@ def main() -> None:
     questions = final(baskets, keysets) if arguments.final else validation(baskets, keysets)
     print(header())
     rows = {}
-    for name, method in BASELINES.items():
+    methods = BASELINES | ({RANKER: ranker} if arguments.ranker else {})
+    for name, method in methods.items():
         rows[name] = row(name, run(method, questions), baskets.n_users)
         print(rows[name], flush=True)
     if arguments.final:
-        log_look(list(BASELINES), rows)
+        log_look(list(methods), rows)
 
 
 if __name__ == "__main__":
