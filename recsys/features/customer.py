@@ -78,7 +78,6 @@ CUSTOMER_FEATURES = (*RHYTHM, *WINDOWED, *MONEY, *HABITS, *EXPECTED)
 
 N_FEATURES = len(CUSTOMER_FEATURES)
 RECENT = 5
-N_WINDOWS = len(WINDOWS) + 2
 _WINDOW_DAYS = np.array(WINDOWS, np.float64)
 _RHYTHM, _WINDOWED, _MONEY = len(RHYTHM), len(WINDOWED), len(MONEY)
 _HABITS = len(HABITS)
@@ -86,8 +85,8 @@ _HABITS = len(HABITS)
 
 @numba.njit(cache=True, nogil=True)
 def item_scratch(n_items: int) -> Any:
-    """Scratch (6, n_items) int64 of one thread, all -1; kernels leave it as they found it."""
-    return np.full((6, n_items), -1, np.int64)
+    """Scratch (4, n_items) int64 of one thread, all -1; kernels leave it as they found it."""
+    return np.full((4, n_items), -1, np.int64)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
