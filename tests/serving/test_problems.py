@@ -12,6 +12,7 @@ from recsys.errors import BaristaError
 from serving.http.problems import KIND_OF_ERROR, STATUS, of_error
 
 JSON = {"content-type": "application/json"}
+VIEW = {"event_id": "e", "type": "view", "customer_id": "ann"}
 CASES = {
     "no such path": (404, "GET", "/v2/nothing", {}),
     "an unknown customer": (404, "GET", "/v1/customers/nobody", {}),
@@ -41,6 +42,12 @@ CASES = {
         "POST",
         "/v1/recommendations",
         {"content": b'{"customer_id": "a", "basket": [{"product_id": "tea", "quantity": 1e999}]}', "headers": JSON},
+    ),
+    "an instant after the last that has a name": (
+        422,
+        "POST",
+        "/v1/events",
+        {"json": {"events": [VIEW | {"occurred_at": "9999-12-31T23:59:59-14:00"}]}},
     ),
     "an unknown query key": (422, "GET", "/v1/models?verbose=1", {}),
     "a query key given twice": (422, "GET", "/v1/customers/ann/scores?reasons=true&reasons=false", {}),
