@@ -37,11 +37,28 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("BARISTA_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
         description="MLflow tracking and registry address; default: SQLite in the workspace.",
     )
+    database_schema: str = Field(
+        "",
+        pattern=r"^([a-z_][a-z0-9_]{0,62})?$",
+        description="Schema of Postgres with this workspace's tables, made where there is none; keeps tenants apart.",
+    )
     registry_prefix: str = Field("", description="Put before the registered model names; keeps tenants apart.")
     bundle_key: SecretStr | None = Field(None, description="Key that signs and verifies model bundles (HMAC-SHA-256).")
     api_key: SecretStr | None = Field(
         None, description="Bearer key the service asks for; without it the service listens on loopback only."
     )
+    tenants: Path | None = Field(
+        None, description="Directory of workspaces that one service answers for; the caller's key decides whose."
+    )
+    oauth_jwks: Path | None = Field(
+        None, description="File of public keys (JWKS) that sign access tokens; with it tokens are let in beside keys."
+    )
+    oauth_issuer: str = Field("", description="`iss` an access token must name.")
+    oauth_audience: str = Field("", description="`aud` an access token must name.")
+    oauth_leeway: int = Field(30, ge=0, le=300, description="How far the issuer's clock may be off [seconds].")
+    oauth_scope_prefix: str = Field("", description="What stands before our scopes in a token's `scope`.")
+    oauth_tenant_claim: str = Field("tenant", description="Claim of a token that names the tenant.")
+    oauth_tenant: str = Field("", description="Tenant an access token must name; with `tenants` that of the workspace.")
     rate_limit: int = Field(0, ge=0, description="Requests each key may make in `rate_window`; 0 sets no limit.")
     rate_window: int = Field(60, ge=1, le=86_400, description="Window of `rate_limit` [seconds].")
     cors_origins: tuple[str, ...] = Field(

@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(**vars(options))
+        if settings.tenants is not None:  # the operator's barista.toml lies beside the tenants' folders
+            settings = load_settings(**vars(options) | {"workspace": settings.tenants})
         configure_logs(settings.log_level)
         serve(settings)
     except BaristaError as error:
@@ -32,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving", description="Serve a workspace over HTTP.")
     parser.add_argument("--workspace", type=Path, help="Directory of the workspace.")
+    parser.add_argument("--tenants", type=Path, help="Directory of workspaces; the caller's key decides whose.")
     parser.add_argument("--host", help="Address to listen on; beyond this machine only with BARISTA_API_KEY.")
     parser.add_argument("--port", type=int, help="Port to listen on; 0 takes a free one.")
     parser.add_argument("--workers", type=int, help="Processes that answer.")
@@ -63,6 +66,7 @@ def _announce(settings: Settings, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     asks = "with the key of BARISTA_API_KEY" if settings.api_key else "this machine only, no key is set"
+    asks = "with a tenant's key" if settings.tenants else asks
     sys.stdout.write(f"Barista answers on http://{address}:{port} ({asks})\n")
     sys.stdout.flush()
 

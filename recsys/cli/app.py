@@ -12,13 +12,21 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli import backup_command, demo_command, keys_command, migrate_command, registry_command, status_command
+from recsys.cli import (
+    backup_command,
+    demo_command,
+    keys_command,
+    migrate_command,
+    registry_command,
+    status_command,
+    tenants_command,
+)
 from recsys.errors import BaristaError
 
 GROUP = "barista.commands"
 """Entry points of this group are functions `declare(app)` that add commands."""
 
-OWN = (status_command, backup_command, migrate_command, registry_command, keys_command, demo_command)
+OWN = (status_command, backup_command, migrate_command, registry_command, keys_command, tenants_command, demo_command)
 
 
 def main() -> None:

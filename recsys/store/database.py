@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, event, exc, inspect, make_url, text
 from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.schema import CreateSchema
 
 from recsys.errors import SettingsError, StoreError, StoreUnavailable
 from recsys.store.migrate import HEAD, migrate
@@ -17,7 +18,7 @@ BUSY_MS = 5_000
 """How long a SQLite writer waits for another one [ms]."""
 
 WRITER_LOCK = 0x6261_7269
-"""Advisory lock of Postgres that lets one writer append at a time."""
+"""Advisory lock of Postgres that lets one writer append at a time; one a schema."""
 
 
 class Database:
@@ -26,30 +27,33 @@ class Database:
     Writers come one at a time, so sequence numbers become visible in the order they were given.
     """
 
-    def __init__(self, address: URL) -> None:
-        self.address = address
+    def __init__(self, address: URL, schema: str = "") -> None:
         self.is_sqlite = address.get_backend_name() == "sqlite"
+        self.schema = "" if self.is_sqlite else schema
+        self.address = address = _within(address, self.schema)
         self._patience = Patience()
         self._engine = _sqlite(address, self._patience) if self.is_sqlite else _postgres(address, self._patience)
         self._local = threading.local()
 
     @classmethod
-    def open(cls, address: str | Path) -> Self:
+    def open(cls, address: str | Path, schema: str = "") -> Self:
         """Open the database at an SQLAlchemy address, or the SQLite file at a path; bring its tables to this version.
+
+        With Postgres the tables are those of `schema`, which is made where there is none; by default the address's own.
 
         Raises:
             SettingsError: the address is neither SQLite's nor Postgres's.
             StoreError: its tables are those of a newer version.
             StoreUnavailable: it can't be reached now.
         """
-        database = cls(_url(address))
+        database = cls(_url(address), schema)
         database.migrate()
         return database
 
     @classmethod
-    def unprepared(cls, address: str | Path) -> Self:
+    def unprepared(cls, address: str | Path, schema: str = "") -> Self:
         """The database as it is, its tables of whatever version."""
-        return cls(_url(address))
+        return cls(_url(address), schema)
 
     def migrate(self, target: str = HEAD) -> tuple[str, str]:
         """Move the tables to a version, all of it or nothing; versions before and after.
@@ -59,6 +63,8 @@ class Database:
             StoreUnavailable: it can't be reached now.
         """
         with self.writing() as connection:
+            if self.schema and not inspect(connection).has_schema(self.schema):
+                connection.execute(CreateSchema(self.schema))
             return migrate(connection, target)
 
     def answer_within(self, seconds: float) -> None:
@@ -75,8 +81,15 @@ class Database:
         """One durable transaction: committed when the block ends, rolled back when it raises."""
         with _translated(), self._engine.begin() as connection:
             if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+                connection.execute(*self._lock())
             yield connection
+
+    def _lock(self) -> tuple[TextClause, dict[str, Any]]:
+        """Statement that waits for the other writers of the same tables."""
+        if not self.schema:
+            return text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK}
+        statement = text("SELECT pg_advisory_xact_lock(:key, hashtext(:schema))")
+        return statement, {"key": WRITER_LOCK, "schema": self.schema}
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -159,6 +172,13 @@ def _url(address: str | Path) -> URL:
             expected="sqlite or postgresql+psycopg",
         )
     return url
+
+
+def _within(address: URL, schema: str) -> URL:
+    """An address whose tables are those of `schema`, and of no other one."""
+    if not schema:
+        return address
+    return address.update_query_dict({"options": f"-csearch_path={schema}"}, append=False)
 
 
 def _postgres(address: URL, patience: Patience) -> Engine:

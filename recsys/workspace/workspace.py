@@ -163,7 +163,7 @@ class Workspace:
             StoreUnavailable: it can't be reached now.
         """
         if self._database is None:
-            self._database = Database.open(self._address())
+            self._database = Database.open(self._address(), self.settings.database_schema)
         return self._database
 
     def events(self) -> EventStore:
@@ -200,7 +200,7 @@ class Workspace:
             StoreError: no such version, or the tables are newer than this program.
             StoreUnavailable: the database can't be reached now.
         """
-        database = Database.unprepared(self._address())
+        database = Database.unprepared(self._address(), self.settings.database_schema)
         try:
             return database.migrate(target) if target is not None else database.migrate()
         finally:

@@ -1,21 +1,21 @@
-"""Who may ask: a key with the right scope, and on a service without keys only this machine."""
+"""Who may ask: a key or token with the right scope, and on a service without keys only this machine."""
 
 import time
 from collections.abc import Callable
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
+from starlette.types import Scope
 
-from recsys.errors import SettingsError
+from recsys.errors import SettingsError, StoreUnavailable
 from recsys.settings import LOOPBACK, Settings
 from recsys.store import Key
 from serving.http.keyring import Keyring
 from serving.http.problems import Problem
+from serving.http.tokens import Tokens, unauthenticated
 
 LOCAL = Key("local", "this machine", ("admin",), 0)
 """Who asks on a service without keys."""
-
-_REALM = 'Bearer realm="barista"'
 
 
 class Access:
@@ -23,12 +23,32 @@ class Access:
 
     With keys: `Authorization: Bearer <key>`; the key must be known, neither expired nor revoked, and have one of the
     scopes the operation takes. Keys are found by their SHA-256, so how long the search takes says nothing of a key.
-    Without any key the service listens on loopback only, and the Host header must name this machine, so that a page of
-    elsewhere can't reach it by a forged name.
+    With `tokens` an access token is let in the same way. Without any key the service listens on loopback only, and the
+    Host header must name this machine, so that a page of elsewhere can't reach it by a forged name.
+
+    A key that is not on the ring is looked for in the store unless `fetches` is False.
     """
 
-    def __init__(self, ring: Keyring, clock: Callable[[], float] = time.time) -> None:
-        self.ring, self._clock = ring, clock
+    def __init__(
+        self,
+        ring: Keyring,
+        clock: Callable[[], float] = time.time,
+        *,
+        tokens: Tokens | None = None,
+        fetches: bool = True,
+    ) -> None:
+        self.ring, self._clock, self._tokens, self._fetches = ring, clock, tokens, fetches
+
+    @property
+    def asks(self) -> bool:
+        """Whether callers need a key or a token."""
+        return self._tokens is not None or self.ring.asks
+
+    def refresh(self) -> None:
+        """Read the keys anew, and the public keys of tokens if their file changed; not on the event loop."""
+        self.ring.refresh()
+        if self._tokens is not None:
+            self._tokens.refresh()
 
     async def check(self, request: Request, scopes: tuple[str, ...]) -> Key:
         """Who asks, when they may.
@@ -37,22 +57,36 @@ class Access:
             Problem: 401 without a key that opens, 403 for one without the scope or a foreign Host.
             StoreUnavailable: the key can't be looked up now.
         """
-        if not self.ring.asks:
+        if not self.asks:
             self._check_host(request)
             return LOCAL
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        text = given.strip()
-        if scheme.lower() != "bearer" or not text:
-            raise _unauthenticated("no key", "")
-        key = self.ring.known(text) or await run_sync(self.ring.fetch, text)
+        text = bearer(request.scope)
+        if not text:
+            raise unauthenticated("no key", "")
+        key = await self._key(text)
         if key is None:
-            raise _unauthenticated("another key", "invalid_token")
+            raise unauthenticated("another key")
         state = key.state(self._clock())
         if state != "valid":
-            raise _unauthenticated(f"a key that is {state}", "invalid_token")
+            raise unauthenticated(f"a key that is {state}")
         if not key.allows(scopes):
-            raise _forbidden(key, scopes)
+            raise forbidden(key, scopes)
         return key
+
+    async def _key(self, text: str) -> Key | None:
+        if self._tokens is not None and self._tokens.reads(text):
+            return self._tokens.key(text)
+        key = self.ring.known(text)
+        return await run_sync(self.ring.fetch, text) if key is None and self._fetches else key
+
+    def knows(self, text: str) -> bool:
+        """Whether this is a key of the ring, or a token for this tenant by what it says of itself, unproved."""
+        if self._tokens is not None and self._tokens.reads(text):
+            return self._tokens.addressed(text)
+        try:
+            return self.ring.known(text) is not None
+        except StoreUnavailable:
+            return False
 
     @staticmethod
     def _check_host(request: Request) -> None:
@@ -68,26 +102,25 @@ class Access:
             )
 
 
-def _unauthenticated(found: str, error: str) -> Problem:
-    return Problem(
-        "unauthenticated",
-        "The request carries no key this service lets in.",
-        found,
-        "Authorization: Bearer <key>",
-        "Make one by `barista keys create`, or use that of BARISTA_API_KEY",
-        headers={"WWW-Authenticate": f'{_REALM}, error="{error}"' if error else _REALM},
-    )
+def bearer(scope: Scope) -> str:
+    """What a request shows after `Authorization: Bearer`; empty without it."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, given = value.decode("latin-1").partition(" ")
+            return given.strip() if scheme.lower() == "bearer" else ""
+    return ""
 
 
-def _forbidden(key: Key, scopes: tuple[str, ...]) -> Problem:
+def forbidden(key: Key, scopes: tuple[str, ...]) -> Problem:
+    """The 403 of a key without one of `scopes`."""
     wanted = " ".join(scopes)
     return Problem(
         "forbidden",
         "The key may not do this.",
-        f"scopes {', '.join(key.scopes)}",
+        f"scopes {', '.join(key.scopes) or 'none'}",
         f"scope {' or '.join(scopes)}",
         "Make a key with this scope by `barista keys create`",
-        headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{wanted}"'},
+        headers={"WWW-Authenticate": f'Bearer realm="barista", error="insufficient_scope", scope="{wanted}"'},
     )
 
 
@@ -97,7 +130,8 @@ def refuse_open_door(settings: Settings, *, keys: bool = False) -> None:
     Raises:
         SettingsError: no key and an address other than loopback.
     """
-    if settings.api_key is None and not keys and settings.host not in LOOPBACK:
+    asks = keys or settings.api_key is not None or settings.oauth_jwks is not None or settings.tenants is not None
+    if not asks and settings.host not in LOOPBACK:
         raise SettingsError(
             "Without a key the service listens on this machine only",
             found=settings.host,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -15,8 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Lifespan
 
 from recsys.errors import BaristaError
+from recsys.settings import Settings
 from serving.http import console
 from serving.http.cors import Origins
 from serving.http.envelope import Envelope
@@ -33,22 +35,25 @@ from serving.outage import PATIENCE
 def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     """The service over `state`; while it runs it looks for changes every `refresh_seconds`."""
     metrics = metrics or Metrics()
-    settings = state.workspace.settings
-    register_url_convertor("id", AnyText())
     state.workspace.database().answer_within(PATIENCE)
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count))
-    known = operations(service, metrics)
     guards = Guards.of(state.workspace)
+    lifespan = partial(_lifespan, service, metrics, guards)
+    app = assemble(operations(service, metrics), guards, metrics, lifespan, state.workspace.settings)
+    app.state.service = service
+    return app
+
+
+def assemble(
+    known: Sequence[Operation], guards: Guards, metrics: Metrics, lifespan: Lifespan[FastAPI], settings: Settings
+) -> FastAPI:
+    """`known` operations behind `guards`, with the page, the document and the problems around them."""
+    register_url_convertor("id", AnyText())
     described = document(known)
-    app = FastAPI(
-        title="Barista",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=partial(_lifespan, service, metrics, guards),
-    )
+    app = FastAPI(title="Barista", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.openapi = lambda: described  # type: ignore[method-assign]
-    pages = console.routes(described, needs_key=guards.access.ring.asks)
+    app.state.guards, app.state.operations = guards, known
+    pages = console.routes(described, needs_key=guards.access.asks)
     routes = [*(_route(operation, guards) for operation in known), *pages]
     app.router.routes.extend(routes)
     app.router.redirect_slashes = False

@@ -14,6 +14,7 @@ from serving.http.idempotency import Idempotency
 from serving.http.keyring import Keyring
 from serving.http.limiting import Limiter
 from serving.http.operations import Operation
+from serving.http.tokens import Tokens
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -26,16 +27,22 @@ class Guards:
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
-        """The guards a workspace's settings ask for; the keys are read."""
+        """The guards a workspace's settings ask for; the keys are read. A tenant's never stand open.
+
+        Raises:
+            SettingsError: the public keys of access tokens can't be used.
+        """
         settings = workspace.settings
-        ring = Keyring(settings.api_key, lambda: KeyStore(workspace.database()))
+        alone = settings.tenants is None
+        ring = Keyring(settings.api_key, lambda: KeyStore(workspace.database()), always=not alone)
         ring.refresh()
+        access = Access(ring, tokens=Tokens.of(settings), fetches=alone)
         limiter = Limiter(settings.rate_limit, settings.rate_window, lambda: LimitStore(workspace.database()))
-        return cls(Access(ring), limiter, Idempotency(lambda: AnswerStore(workspace.database())))
+        return cls(access, limiter, Idempotency(lambda: AnswerStore(workspace.database())))
 
     def refresh(self) -> None:
         """Read the keys anew and drop kept answers that are too old; not on the event loop."""
-        self.access.ring.refresh()
+        self.access.refresh()
         self._idempotency.purge()
 
     def around(self, operation: Operation) -> Handler:

@@ -4,12 +4,13 @@ import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from pydantic import SecretStr
 
 from recsys.errors import StoreUnavailable
-from recsys.store import Key, KeyStore
+from recsys.store import Key
 from recsys.store.keys import PREFIX, digest_of
 
 HONOURED = 900.0
@@ -18,7 +19,32 @@ HONOURED = 900.0
 SETTINGS_KEY = Key("settings", "BARISTA_API_KEY", ("admin",), 0)
 """What the one key of the settings may do: everything."""
 
+OPERATOR_KEY = Key("operator", "BARISTA_API_KEY", ("metrics",), 0)
+"""What it may do on a service of tenants: look at the service, not at theirs."""
+
 LOG = structlog.get_logger("barista.keys")
+
+
+class KeySource(Protocol):
+    """Where keys are kept."""
+
+    def all(self) -> dict[str, Key]:
+        """Every key ever made by its digest."""
+
+    def find(self, digest: str) -> Key | None:
+        """The key with this SHA-256, None without one."""
+
+
+class NoKeys:
+    """Where no key is kept: there are those of the settings and of tenants."""
+
+    def all(self) -> dict[str, Key]:
+        """None."""
+        return {}
+
+    def find(self, _digest: str) -> Key | None:
+        """None."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +58,21 @@ class _Read:
 class Keyring:
     """Finds the key a caller shows; one a process, refreshed off the event loop.
 
-    `asks` is True as soon as any key was ever made, so revoking the last one opens no door.
+    `asks` is True as soon as any key was ever made, so revoking the last one opens no door; with `always` from the
+    beginning.
     """
 
     def __init__(
         self,
         setting: SecretStr | None,
-        store: Callable[[], KeyStore],
+        store: Callable[[], KeySource],
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        always: bool = False,
+        setting_opens: Key = SETTINGS_KEY,
     ) -> None:
+        self._setting_opens = setting_opens
+        self._always = always
         self._setting = digest_of(setting.get_secret_value()) if setting else None
         self._store, self._monotonic = store, monotonic
         self._read: _Read | None = None
@@ -49,7 +81,7 @@ class Keyring:
     @property
     def asks(self) -> bool:
         """Whether callers need a key; unknown while the store was never reached, which asks too."""
-        return self._setting is not None or self._read is None or bool(self._read.keys)
+        return self._always or self._setting is not None or self._read is None or bool(self._read.keys)
 
     def refresh(self) -> None:
         """Read the keys from the store; while it can't be reached the ones read before stay, for `HONOURED`."""
@@ -70,7 +102,7 @@ class Keyring:
         """
         digest = digest_of(text)
         if self._setting is not None and hmac.compare_digest(digest, self._setting):
-            return SETTINGS_KEY
+            return self._setting_opens
         if not text.startswith(PREFIX):
             return None
         if self._read is None or self._monotonic() - self._read.at > HONOURED:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from recsys.workspace import Workspace
 from serving.answers import open_answers
@@ -28,14 +29,21 @@ def serve_locally(workspace: Workspace) -> Iterator[Local]:
     """Serve `workspace` for the block."""
     state = State(workspace, open_answers)
     state.refresh()
+    with answering(create_app(state)) as address:
+        yield Local(address, state)
+
+
+@contextmanager
+def answering(app: ASGIApp) -> Iterator[str]:
+    """Where `app` answers for the block."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_app(state), log_config=None, server_header=False))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, server_header=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.005)
         try:
-            yield Local(f"http://127.0.0.1:{listening.getsockname()[1]}", state)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

@@ -35,6 +35,24 @@ _MEANING = {
 }
 
 
+_LINKS = {
+    "recommend": {
+        "decision": {"decision_id": "$response.body#/decision_id"},
+        "customer": {"customer_id": "$response.body#/customer_id"},
+    },
+    "report": {
+        "scores": {"customer_id": "$request.body#/events/0/customer_id"},
+        "customer": {"customer_id": "$request.body#/events/0/customer_id"},
+        "export": {"customer_id": "$request.body#/events/0/customer_id"},
+    },
+    "find_customers": {
+        "scores": {"customer_id": "$response.body#/customers/0/customer_id"},
+        "erase": {"customer_id": "$response.body#/customers/0/customer_id"},
+    },
+}
+"""What an answer leads to: operation → operation → parameter → where its value stands."""
+
+
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
     """The whole document."""
     known = list(operations)
@@ -116,7 +134,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     kinds += _WITH_BODY if operation.body is not None else ()
     kinds += () if operation.public else _WITH_KEY
     kinds += _WRITING if operation.writes else ()
-    responses = {"200": _answer(operation)}
+    responses = {"200": _answer(operation) | _links(operation)}
     for status in sorted({STATUS[kind] for kind in kinds}):
         problem = {"schema": _reference(ProblemBody)}
         responses[str(status)] = {"description": _MEANING[status], "content": {MEDIA_TYPE: problem}}
@@ -124,6 +142,12 @@ def _responses(operation: Operation) -> dict[str, Any]:
         not_ready = {"application/json": {"schema": _reference(operation.answer)}} if operation.answer else {}
         responses["503"] = {"description": "It can't answer; `reasons` say why.", "content": not_ready}
     return responses
+
+
+def _links(operation: Operation) -> dict[str, Any]:
+    led = _LINKS.get(operation.name, {})
+    links = {name: {"operationId": name, "parameters": parameters} for name, parameters in led.items()}
+    return {"links": links} if links else {}
 
 
 def _answer(operation: Operation) -> dict[str, Any]:

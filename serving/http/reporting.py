@@ -16,6 +16,9 @@ from serving.http.requests import invalid
 SKEW = 300
 """How far a reporter's clock may be ahead [s]; such an event counts as happening at `as_of`."""
 
+LATEST = 253_402_214_400
+"""Last instant that can be told in every zone, 9999-12-31 [s]."""
+
 _OUTCOME = {"accepted": "accepted", "repeated": "repeated", "conflicting": "conflict", "erased": "erased"}
 
 
@@ -84,8 +87,8 @@ def _instant(text: str | None, path: str, as_of: int, faults: list[FieldFault]) 
         at = to_seconds(instant) if instant.tzinfo else None
     except (ValueError, OverflowError):
         at = None
-    if at is None or at < 0:
-        expected = "an ISO 8601 instant with a zone since 1970, as 2017-12-31T08:15:00-05:00"
+    if at is None or not 0 <= at <= LATEST:
+        expected = "an ISO 8601 instant with a zone, from 1970 to 9999, as 2017-12-31T08:15:00-05:00"
         faults.append(FieldFault(path, "Not an instant.", describe(text), expected))
         return as_of
     if at > as_of + SKEW:

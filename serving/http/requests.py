@@ -1,6 +1,7 @@
 """Requests → strict structs: unknown keys, wrong types and odd values are refused with the place they stand at."""
 
 import re
+from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -11,6 +12,9 @@ from serving.http.problems import FieldFault, Problem, describe
 
 LIMIT = 1 << 20
 """Largest body that is read [bytes]."""
+
+MOST_DIGITS = 15
+"""Digits of a declared length that are read as a number; one with more is too large whatever it is."""
 
 DEPTH = 32
 """Deepest nesting of lists and objects that is looked into; what the operations take is at most four deep."""
@@ -45,9 +49,9 @@ async def limited_body(request: Request) -> bytes:
 
 
 async def _limited(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > LIMIT:
-        raise _too_large(int(declared))
+    declared = request.headers.get("content-length", "")
+    if re.fullmatch("[0-9]+", declared) and (len(declared) > MOST_DIGITS or int(declared) > LIMIT):
+        raise _too_large(declared[:MOST_DIGITS])
     parts, size = [], 0
     async for part in request.stream():
         parts.append(part)
@@ -57,7 +61,7 @@ async def _limited(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _too_large(size: int) -> Problem:
+def _too_large(size: int | str) -> Problem:
     return Problem(
         "too-large",
         "The body is too large.",
@@ -76,7 +80,7 @@ def decode(body: bytes, kind: type[T]) -> T:
         if too_deep(body):
             expected = f"at most {DEPTH} lists and objects within each other"
             raise invalid([FieldFault("", "The body is nested too deep.", expected=expected)], "body") from error
-        raise invalid([fault_of(error, _loose(body))], "body") from error
+        raise invalid([fault_of(error, _loose(body), kind)], "body") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(
             "malformed-json", "The body is no JSON.", type(error).__name__, "one JSON object in UTF-8"
@@ -102,7 +106,7 @@ def read_query(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(query, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid([fault_of(error, query)], "query") from error
+        raise invalid([fault_of(error, query, kind)], "query") from error
 
 
 def invalid(faults: list[FieldFault], where: str) -> Problem:
@@ -117,8 +121,8 @@ def invalid(faults: list[FieldFault], where: str) -> Problem:
     )
 
 
-def fault_of(error: msgspec.ValidationError, value: Any) -> FieldFault:
-    """Place, fault and found value of a decoder's complaint; texts are described, never repeated."""
+def fault_of(error: msgspec.ValidationError, value: Any, kind: type[msgspec.Struct]) -> FieldFault:
+    """Place, fault and found value of a decoder's complaint about a `kind`; texts are described, never repeated."""
     text = str(error)
     place = _PLACE.search(text)
     path = _parts(place["path"]) if place else []
@@ -130,11 +134,33 @@ def fault_of(error: msgspec.ValidationError, value: Any) -> FieldFault:
     expected = said.removeprefix("Expected ").partition(", got ")[0] if said.startswith("Expected ") else ""
     field = _FIELD.search(said)
     if field and "unknown" in said:
-        said = f"Unknown key {field['name'][:40]!r}"
-        return FieldFault(_pointer([*path, field["name"][:40]]), f"{said}.", expected="a known key")
+        return _unknown(path, field["name"][:40], known_keys(kind, path))
     if field:
         return FieldFault(_pointer([*path, field["name"]]), f"Missing key {field['name']!r}.", "nothing", "the key")
     return FieldFault(_pointer(path), f"{said}.", describe(_at(value, path)), expected)
+
+
+def _unknown(path: list[str], name: str, known: tuple[str, ...]) -> FieldFault:
+    """The fault of a key that is not known at its place, with those that are and the one that was likely meant."""
+    meant = get_close_matches(name, known, n=1)
+    said = f"Unknown key {name!r}" + (f", perhaps {meant[0]!r} was meant" if meant else "")
+    expected = f"one of {', '.join(known)}" if known else "no key"
+    return FieldFault(_pointer([*path, name]), f"{said}.", f"the key {name!r}", expected)
+
+
+def known_keys(kind: type[msgspec.Struct], path: list[str]) -> tuple[str, ...]:
+    """Keys of the object at `path` within a `kind`; none where there is no object of known keys."""
+    found: list[Any] = [msgspec.inspect.type_info(kind)]
+    for part in path:
+        found = [inner for each in found for inner in _within(each, part)]
+    return tuple(field.encode_name for each in found for field in getattr(each, "fields", ()))
+
+
+def _within(described: Any, part: str) -> list[Any]:
+    """What may stand under a key or index of a described type; of a union each of its types."""
+    fields = {field.encode_name: field.type for field in getattr(described, "fields", ())}
+    found = fields.get(part, getattr(described, "item_type", None))
+    return list(getattr(found, "types", (found,))) if found is not None else []
 
 
 def _parts(path: str) -> list[str]:

@@ -3,11 +3,13 @@
 import gc
 import signal
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from recsys.errors import SettingsError
 from recsys.settings import LOOPBACK, Settings
@@ -18,6 +20,7 @@ from serving.http.access import refuse_open_door
 from serving.http.app import create_app
 from serving.http.metrics import Metrics
 from serving.http.state import State
+from serving.http.tenants import open_tenants, tenants_app
 from serving.workers import GRACE, run_workers
 
 BACKLOG = 512
@@ -26,20 +29,29 @@ BACKLOG = 512
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A state opened and warmed, ready to be forked; `shared` is where several workers keep their metrics."""
+    """A state opened and warmed, ready to be forked; `shared` is where several workers keep their metrics.
+
+    `tenants` are the states of a service for several, by name; `state` is then the first of them.
+    """
 
     settings: Settings
     state: State
     shared: Path | None
+    tenants: Mapping[str, State] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, shared: Path | None = None) -> Self:
         """Open the workspace's state; a workspace without models still answers /health and says what is missing.
 
+        With `tenants` in the settings every tenant's is opened.
+
         Raises:
             SettingsError: an address beyond this machine without a key.
             WorkspaceError: no workspace.
         """
+        if settings.tenants is not None:
+            states = open_tenants(settings)
+            return cls(settings, next(iter(states.values())), shared, states)
         workspace = Workspace.open(settings)
         refuse_open_door(settings, keys=settings.host not in LOOPBACK and bool(KeyStore(workspace.database()).all()))
         workspace.events()
@@ -75,12 +87,17 @@ class Running:
             run_workers(self.settings.workers, lambda: self._answer_forked(listening))
 
     def _answer_forked(self, listening: socket.socket) -> None:
-        self.state.workspace.events().reopen()
+        for state in self.tenants.values() or (self.state,):
+            state.workspace.events().reopen()
         self._answer(listening)
+
+    def _app(self) -> ASGIApp:
+        metrics = Metrics(self.shared)
+        return tenants_app(self.settings, self.tenants, metrics) if self.tenants else create_app(self.state, metrics)
 
     def _answer(self, listening: socket.socket) -> None:
         config = uvicorn.Config(
-            create_app(self.state, Metrics(self.shared)),
+            self._app(),
             log_config=None,
             access_log=False,
             server_header=False,

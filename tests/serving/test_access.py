@@ -104,6 +104,50 @@ def test_security_headers_are_on_every_answer(shared, path):
     assert "unsafe" not in headers["content-security-policy"]
 
 
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+"""What OWASP's list of secure headers asks of a page that embeds nothing and is embedded nowhere."""
+
+POLICY = {
+    "default-src": {"'none'"},
+    "script-src": {"'self'"},
+    "style-src": {"'self'"},
+    "img-src": {"'self'"},
+    "connect-src": {"'self'"},
+    "base-uri": {"'none'"},
+    "form-action": {"'none'"},
+    "frame-ancestors": {"'none'"},
+}
+"""The strictest policy under which the page works; neither inline code nor another host."""
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_the_page_has_the_strictest_policy_it_works_under(shared, path):
+    """Every directive, no more and no fewer, on every file of the page; and every other header of security."""
+    headers = shared.http.get(path).headers
+    parts = (part.split() for part in headers["content-security-policy"].split(";"))
+    assert {name: set(sources) for name, *sources in parts} == POLICY
+    assert {name: headers[name] for name in HEADERS} == HEADERS
+
+
+def test_the_page_has_nothing_its_policy_forbids(shared):
+    """No inline script, style or handler, and nothing from elsewhere, in any file of the page."""
+    page = shared.http.get("/").text
+    inline = re.findall(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|javascript:", page)
+    files = [shared.http.get(path).text for path in OPEN[:4]]
+    elsewhere = [url for text in files for url in re.findall(r"https?://[\w.-]+", text)]
+    code = [
+        word for text in files for word in re.findall(r"\beval\(|new Function|\.style\.cssText|document\.write", text)
+    ]
+    assert (inline, [url for url in elsewhere if "www.w3.org" not in url], code) == ([], [], [])
+
+
 def test_other_origins_get_no_permission(shared):
     """No CORS header is ever sent."""
     answer = shared.http.options(

@@ -12,6 +12,7 @@ from recsys.errors import BaristaError
 from serving.http.problems import KIND_OF_ERROR, STATUS, of_error
 
 JSON = {"content-type": "application/json"}
+VIEW = {"event_id": "e", "type": "view", "customer_id": "ann"}
 CASES = {
     "no such path": (404, "GET", "/v2/nothing", {}),
     "an unknown customer": (404, "GET", "/v1/customers/nobody", {}),
@@ -41,6 +42,12 @@ CASES = {
         "POST",
         "/v1/recommendations",
         {"content": b'{"customer_id": "a", "basket": [{"product_id": "tea", "quantity": 1e999}]}', "headers": JSON},
+    ),
+    "an instant after the last that has a name": (
+        422,
+        "POST",
+        "/v1/events",
+        {"json": {"events": [VIEW | {"occurred_at": "9999-12-31T23:59:59-14:00"}]}},
     ),
     "an unknown query key": (422, "GET", "/v1/models?verbose=1", {}),
     "a query key given twice": (422, "GET", "/v1/customers/ann/scores?reasons=true&reasons=false", {}),
@@ -83,6 +90,57 @@ def test_a_fault_has_its_place_and_what_was_expected(shared):
     error = shared.http.post("/v1/recommendations", json=body).json()["errors"][0]
     expected = {"pointer": "/basket/0/quantity", "found": "a text of 3 characters", "expected": "`float`"}
     assert {name: error[name] for name in expected} == expected
+
+
+LINE = {"product_id": "tea"}
+UNKNOWN = {
+    "at the top": ({"customer": "ann"}, "/customer", "one of customer_id, n, mode, exclude, basket, context, reasons"),
+    "in a list": (
+        {"customer_id": "ann", "basket": [LINE, LINE | {"price": 1}]},
+        "/basket/1/price",
+        "one of product_id, quantity, amount, discount",
+    ),
+    "in an object": ({"customer_id": "ann", "context": {"shop": "n"}}, "/context/shop", "one of store_id, groups"),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_an_unknown_key_is_answered_with_the_known_ones(shared, case):
+    """Place, the key found, all keys that are known there, and where to read more."""
+    body, pointer, expected = UNKNOWN[case]
+    answer = shared.http.post("/v1/recommendations", json=body).json()
+    error = answer["errors"][0]
+    assert (error["pointer"], error["found"], error["expected"]) == (
+        pointer,
+        f"the key {pointer.split('/')[-1]!r}",
+        expected,
+    )
+    assert "openapi.json" in answer["cure"]
+
+
+def test_a_misspelt_key_is_answered_with_the_likely_one(shared):
+    """What was probably meant is named first."""
+    answer = shared.http.get("/v1/customers?serach=a").json()
+    assert answer["errors"][0]["detail"] == "Unknown key 'serach', perhaps 'search' was meant."
+
+
+def test_where_no_key_is_known_it_says_so(shared):
+    """A path without a query takes no key."""
+    assert shared.http.get("/v1/models?verbose=1").json()["errors"][0]["expected"] == "no key"
+
+
+@pytest.mark.parametrize(("size", "status"), [(1 << 20, 400), ((1 << 20) + 1, 413)])
+def test_a_body_may_be_just_as_large_as_the_limit(shared, size, status):
+    """A body of the limit is read (and is no JSON), one byte more is not."""
+    assert_problem(shared.http.post("/v1/events", content=b" " * size, headers=JSON), status)
+
+
+@pytest.mark.parametrize(("depth", "said"), [(32, "Expected"), (33, "nested too deep")])
+def test_lists_may_nest_just_as_deep_as_the_limit(shared, depth, said):
+    """Thirty-two lists within each other are read (and are no events), one more is told to be too deep."""
+    answer = shared.http.post("/v1/events", content=b"[" * depth + b"]" * depth, headers=JSON)
+    assert_problem(answer, 422)
+    assert said in answer.json()["detail"]
 
 
 def test_values_sent_are_never_repeated(shared):
