@@ -9,12 +9,18 @@ from typing import Any, Self
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
 from sqlalchemy.pool import PoolProxiedConnection
 
-from recsys.errors import SettingsError, StoreError, StoreUnavailable
+from recsys.errors import SettingsError, StoreError, StoreFull, StoreUnavailable
 from recsys.store.migrate import HEAD, migrate
 from recsys.store.patience import Patience
 
 BUSY_MS = 5_000
 """How long a SQLite writer waits for another one [ms]."""
+
+SQLITE_FULL = frozenset({13, 4874})
+"""Codes SQLite says a full disk with: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE where the shared index can't grow."""
+
+POSTGRES_FULL = "53100"
+"""Postgres' SQLSTATE disk_full."""
 
 WRITER_LOCK = 0x6261_7269
 """Advisory lock of Postgres that lets one writer append at a time."""
@@ -216,6 +222,9 @@ def _translated() -> Iterator[None]:
 
 
 def _unavailable(error: BaseException | None) -> StoreUnavailable:
+    if getattr(error, "sqlite_errorcode", None) in SQLITE_FULL or getattr(error, "sqlstate", None) == POSTGRES_FULL:
+        cure = "Free space on it; nothing needs a restart"
+        return StoreFull("The database's disk is full", found=_brief(error), cure=cure)
     return StoreUnavailable(
         "The database can't be reached",
         found=_brief(error),
