@@ -169,14 +169,19 @@ def _url(address: str | Path) -> URL:
 
 def _postgres(address: URL, patience: Patience) -> Engine:
     """Postgres by connections that give up when `patience` ends."""
-    from recsys.store.postgres import ImpatientConnection
+    from recsys.store.postgres import ImpatientConnection, make_durable, warn_of_no_sync
 
     engine = create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 2})
     connecting = type("Connecting", (ImpatientConnection,), {"patience": patience})
+    told: list[bool] = []
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        return connecting.connect(*arguments, **options)  # type: ignore[attr-defined]
+        connection = connecting.connect(*arguments, **options)  # type: ignore[attr-defined]
+        if not make_durable(connection) and not told:
+            told.append(True)
+            warn_of_no_sync()
+        return connection
 
     return engine
 
