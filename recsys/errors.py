@@ -116,6 +116,10 @@ class StoreUnavailable(StoreError):
     """The database can't be reached now."""
 
 
+class StoreFull(StoreUnavailable):
+    """The database has no space left to write; it may still be read."""
+
+
 class RegistryError(BaristaError):
     """MLflow refused, lacks or can't be reached for something."""
 

@@ -1,11 +1,12 @@
 """Whether the database answers, as this worker knows: after a failure nobody waits for it until a probe succeeded."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
-from recsys.errors import StoreError
+from recsys.errors import StoreError, StoreFull
 
 LOG = structlog.get_logger("barista.outage")
 
@@ -15,23 +16,43 @@ PAUSE = 0.5
 PATIENCE = 1.0
 """How long a service waits for one answer of its database [s]."""
 
+FULL = 5.0
+"""How long after a write that found no space the disk is said to be full [s]."""
+
 
 class Outage:
-    """Begins with the first failure, ends when `probe` (called from a thread of its own) raises no `StoreError`."""
+    """Begins with the first failure, ends when `probe` (called from a thread of its own) raises no `StoreError`.
 
-    def __init__(self, probe: Callable[[], object]) -> None:
-        self._probe = probe
+    A full disk is none: it can be read, and a write finds out at once whether there is space again.
+    """
+
+    def __init__(self, probe: Callable[[], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._probe, self._clock = probe, clock
         self._lock = threading.Lock()
+        self._full_until = float("-inf")
         self.now = False
+
+    @property
+    def full(self) -> bool:
+        """Whether a write found no space just now."""
+        return self._clock() < self._full_until
 
     def begin(self, error: StoreError) -> None:
         """The database failed."""
+        if isinstance(error, StoreFull):
+            self._no_space(error)
+            return
         with self._lock:
             if self.now:
                 return
             self.now = True
         LOG.error("database lost", error=error.what)
         threading.Thread(target=self._watch, name="outage", daemon=True).start()
+
+    def _no_space(self, error: StoreFull) -> None:
+        if not self.full:
+            LOG.error("database full", error=error.what)
+        self._full_until = self._clock() + FULL
 
     def _watch(self) -> None:
         pause = threading.Event()

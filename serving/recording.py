@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import structlog
 
 from recsys.decisioning.record import DecisionRecord
-from recsys.errors import StoreError
+from recsys.errors import StoreError, StoreFull
 from recsys.store import DecisionStore, Journal
 from serving.outage import Outage
 
@@ -54,6 +54,7 @@ class Recorder:
         self._ending = False
         self._thread: threading.Thread | None = None
         self._looks = True
+        self._full = False
         self._alone = TRY - 1
 
     async def keep(self, record: DecisionRecord) -> bool:
@@ -88,7 +89,7 @@ class Recorder:
                 self._gather(len(batch))
             elif self._ending:
                 return
-            if not self._outage.now and (self._looks or not asked):
+            if not self._outage.now and not (self._full and asked) and (self._looks or not asked):
                 self._upload()
 
     def _gather(self, kept: int) -> None:
@@ -103,7 +104,9 @@ class Recorder:
                 self._store().append(records)
             except StoreError as error:
                 self._outage.begin(error)
+                self._full = isinstance(error, StoreFull)
             else:
+                self._full = False
                 return "store"
         self._looks = True
         try:

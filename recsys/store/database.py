@@ -10,12 +10,18 @@ from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, event
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.schema import CreateSchema
 
-from recsys.errors import SettingsError, StoreError, StoreUnavailable
+from recsys.errors import SettingsError, StoreError, StoreFull, StoreUnavailable
 from recsys.store.migrate import HEAD, migrate
 from recsys.store.patience import Patience
 
 BUSY_MS = 5_000
 """How long a SQLite writer waits for another one [ms]."""
+
+SQLITE_FULL = frozenset({13, 4874})
+"""Codes SQLite says a full disk with: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE where the shared index can't grow."""
+
+POSTGRES_FULL = "53100"
+"""Postgres' SQLSTATE disk_full."""
 
 WRITER_LOCK = 0x6261_7269
 """Advisory lock of Postgres that lets one writer append at a time; one a schema."""
@@ -183,14 +189,19 @@ def _within(address: URL, schema: str) -> URL:
 
 def _postgres(address: URL, patience: Patience) -> Engine:
     """Postgres by connections that give up when `patience` ends."""
-    from recsys.store.postgres import ImpatientConnection
+    from recsys.store.postgres import ImpatientConnection, make_durable, warn_of_no_sync
 
     engine = create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 2})
     connecting = type("Connecting", (ImpatientConnection,), {"patience": patience})
+    told: list[bool] = []
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        return connecting.connect(*arguments, **options)  # type: ignore[attr-defined]
+        connection = connecting.connect(*arguments, **options)  # type: ignore[attr-defined]
+        if not make_durable(connection) and not told:
+            told.append(True)
+            warn_of_no_sync()
+        return connection
 
     return engine
 
@@ -236,6 +247,9 @@ def _translated() -> Iterator[None]:
 
 
 def _unavailable(error: BaseException | None) -> StoreUnavailable:
+    if getattr(error, "sqlite_errorcode", None) in SQLITE_FULL or getattr(error, "sqlstate", None) == POSTGRES_FULL:
+        cure = "Free space on it; nothing needs a restart"
+        return StoreFull("The database's disk is full", found=_brief(error), cure=cure)
     return StoreUnavailable(
         "The database can't be reached",
         found=_brief(error),

@@ -103,7 +103,8 @@ class ErasureStore:
     def erase(self, customer_id: str, upto: int, now: int | None = None) -> Receipt:
         """Remove a customer from every table, all or nothing; a second erasure finds nothing left and says so.
 
-        `upto` [s] is the instant up to which nothing may come back. Kept decisions name `erased:<receipt>` instead.
+        `upto` [s] is the instant up to which nothing may come back; what was kept of the customer moves it to its own
+        last instant, which lies later when the clock was set back. Kept decisions name `erased:<receipt>` instead.
 
         Raises:
             StoreUnavailable: nothing was erased.
@@ -111,6 +112,8 @@ class ErasureStore:
         receipt_id, at = secrets.token_hex(16), int(time.time()) if now is None else now
         with self._database.writing() as connection:
             secret = _secret(connection) or _new_secret(connection)
+            last = connection.execute(select(func.max(EVENTS.c.occurred_at)).where(EVENTS.c.customer_id == customer_id))
+            upto = max(upto, last.scalar() or 0)
             events = connection.execute(delete(EVENTS).where(EVENTS.c.customer_id == customer_id)).rowcount
             renamed = update(DECISIONS).where(DECISIONS.c.customer_id == customer_id)
             decisions = connection.execute(renamed.values(customer_id=PSEUDONYM + receipt_id)).rowcount

@@ -17,7 +17,10 @@ KEPT = 86_400
 """How long an answer is kept [s]."""
 
 LEASE = 60
-"""A request that runs longer is taken for lost: its worker died, and the next one with its key runs [s]."""
+"""A request that runs longer is taken for lost: its worker died, and the next one with its key runs [s].
+
+So is one that began so long after now: the clock was set back since.
+"""
 
 ANSWERS = Table(
     "idempotent_answers",
@@ -81,7 +84,7 @@ class AnswerStore:
                     return Begun("other")
                 if row["status"] is not None:
                     return Begun("kept", Kept(row["status"], row["media_type"], bytes(row["body"])))
-                if row["started_at"] > at - LEASE:
+                if abs(row["started_at"] - at) < LEASE:
                     return Begun("running")
             _forget(connection, owner, key)
             values = {"owner": owner, "idempotency_key": key, "fingerprint": fingerprint, "started_at": at}
@@ -95,6 +98,8 @@ class AnswerStore:
         with self._database.writing() as connection:
             values = {"status": answer.status, "media_type": answer.media_type, "body": answer.body}
             found = connection.execute(ANSWERS.update().where(mine).values(**values)).rowcount
+            about = and_(CUSTOMERS.c.owner == owner, CUSTOMERS.c.idempotency_key == key)
+            connection.execute(delete(CUSTOMERS).where(about))  # a request taken for lost may have told them already
             if rows and found:
                 connection.execute(CUSTOMERS.insert(), rows)
 

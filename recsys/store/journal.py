@@ -32,31 +32,48 @@ class Journal:
             OSError: the disk is full or read-only; none of them is kept for sure.
         """
         file = self._file or self._begin()
+        kept = file.tell()
         try:
-            file.write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
-            file.flush()
-            os.fsync(file.fileno())
+            _write(file, b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         except OSError:
-            self.release()  # a half written line ends its file: readers stop there
+            self._take_back(file, kept)
+            raise
+        try:
+            os.fsync(file.fileno())
+        except OSError:  # what the disk holds of it is unknown now: nothing more goes into this file
+            self._take_back(file, kept)
+            self.release()
             raise
 
     def _begin(self) -> BinaryIO:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-        file = (self._directory / name).open("xb")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        """A new file under a lock of our own; one that was taken for left before it was locked is given up."""
+        if not self._directory.is_dir():
+            self._directory.mkdir(parents=True, exist_ok=True)
+            sync_directory(self._directory.parent)
+        while True:
+            path = self._directory / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
+            file = path.open("xb", buffering=0)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists():
+                break
+            file.close()
         sync_directory(self._directory)
         self._file = file
         return file
+
+    def _take_back(self, file: BinaryIO, length: int) -> None:
+        """Cut off what was not kept, so that a full disk is not filled with the beginnings of files."""
+        try:
+            file.truncate(length)
+            file.seek(length)
+        except OSError:
+            self.release()  # a half written line ends its file: readers stop there
 
     def release(self) -> None:
         """Let go of the own file: it is ready to be uploaded, and the next decision begins another."""
         if self._file is not None:
             file, self._file = self._file, None
-            try:
-                file.close()
-            except OSError:
-                return  # what could not be flushed was never told to be kept
+            file.close()
 
     def waiting(self) -> list[Path]:
         """Files there are, own and others, oldest name first."""
@@ -88,6 +105,13 @@ class Journal:
             if found is not None:
                 return found
         return None
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    """All of it; a raw file may take less at once."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _readable(file: BinaryIO) -> Iterator[DecisionRecord]:

@@ -15,6 +15,9 @@ from recsys.store.schema import METADATA
 BLOCKS = 100
 """A block is the quota divided by this: an idle worker holds back at most 1% of it."""
 
+AHEAD = 300
+"""How far the clocks of two hosts may be apart [s]; a window further ahead was made by a clock that was wrong."""
+
 LIMITS = Table(
     "rate_windows",
     METADATA,
@@ -40,10 +43,11 @@ class LimitStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def lease(self, caller: str, window: int, quota: int) -> Lease:
+    def lease(self, caller: str, window: int, quota: int, seconds: int = 60) -> Lease:
         """Take a block of `quota` // `BLOCKS` requests, at least one, fewer when fewer are left, perhaps none.
 
-        A newer window than `window` stays: a host whose clock is behind takes part in it.
+        A newer window than `window` stays: a host whose clock is behind takes part in it, by up to `AHEAD`. `seconds`
+        is how long a window is.
 
         Raises:
             StoreUnavailable: nothing was taken.
@@ -55,10 +59,15 @@ class LimitStore:
                 taken = min(wanted, quota)
                 connection.execute(LIMITS.insert().values(caller=caller, number=window, granted=taken))
                 return Lease(window, taken, quota - taken)
-            used = row.granted if row.number >= window else 0
+            newest = row.number if window <= row.number <= window + ahead(seconds) else window
+            used = row.granted if newest == row.number else 0
             taken = max(0, min(wanted, quota - used))
-            newest = max(row.number, window)
             if taken:
                 values = {"number": newest, "granted": used + taken}
                 connection.execute(LIMITS.update().where(LIMITS.c.caller == caller).values(**values))
         return Lease(newest, taken, max(0, quota - used - taken))
+
+
+def ahead(seconds: int) -> int:
+    """By how many windows of `seconds` another host's may be ahead, at least one."""
+    return max(1, AHEAD // seconds)

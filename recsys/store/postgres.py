@@ -5,8 +5,12 @@ from collections.abc import Generator
 from typing import Any
 
 import psycopg
+import structlog
 
 from recsys.store.patience import Patience
+
+
+LOG = structlog.get_logger("barista.store")
 
 
 class ServerSilent(psycopg.OperationalError):
@@ -33,6 +37,24 @@ class ImpatientConnection(psycopg.Connection[Any]):
         except ServerSilent:
             self.pgconn.finish()
             raise
+
+
+def make_durable(connection: psycopg.Connection[Any]) -> bool:
+    """Let a commit of this connection wait for the server's disk even where that was switched off as a default.
+
+    False when the server itself does not wait for its disk (`fsync` is off), which no client can change.
+    """
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    row = connection.execute("SELECT current_setting('fsync')").fetchone()
+    connection.commit()
+    return row is not None and row[0] == "on"
+
+
+def warn_of_no_sync() -> None:
+    """Say once that a power cut may take what this server acknowledged."""
+    LOG.warning("database does not sync", setting="fsync", found="off", cure="Set fsync = on in postgresql.conf")
 
 
 def _until(waits: Generator[Any, Any, Any], deadline: float) -> Generator[Any, Any, Any]:

@@ -31,9 +31,12 @@ class Idempotency:
     def __init__(self, store: Callable[[], AnswerStore], clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
         self._purge_at = clock() + PURGE_SECONDS
+        self._owed: set[tuple[str, str]] = set()
 
     def purge(self) -> None:
-        """Drop the answers that are too old, now and then; what the store refuses is dropped another time."""
+        """Give back keys the store could not take before; now and then drop the answers that are too old."""
+        for owner, key in tuple(self._owed):
+            self._give_back(owner, key)
         if self._clock() < self._purge_at:
             return
         self._purge_at = self._clock() + PURGE_SECONDS
@@ -53,7 +56,10 @@ class Idempotency:
         if key is None:
             return await handler(request)
         _check(key)
-        begun = await run_sync(self._store().begin, owner, key, await _fingerprint(request))
+        fingerprint = await _fingerprint(request)
+        if (owner, key) in self._owed:
+            await run_sync(self._give_back, owner, key)
+        begun = await run_sync(self._store().begin, owner, key, fingerprint)
         if begun.kept is not None:
             return Response(begun.kept.body, begun.kept.status, {REPLAYED: "true"}, begun.kept.media_type)
         if begun.state != "run":
@@ -65,11 +71,21 @@ class Idempotency:
         try:
             response = await handler(request)
         except BaseException:
-            await run_sync(self._store().forget, owner, key)
+            await run_sync(self._give_back, owner, key)
             raise
         kept = Kept(response.status_code, response.media_type or "", bytes(response.body))
-        await run_sync(self._store().finish, owner, key, kept, request.state.customers)
+        try:
+            await run_sync(self._store().finish, owner, key, kept, request.state.customers)
+        except StoreError:  # done, but a repetition can't be told so: every write finds out by itself what is done
+            self._owed.add((owner, key))
         return response
+
+    def _give_back(self, owner: str, key: str) -> None:
+        """Let the next request with a key run; with the store out of reach, as soon as it is back."""
+        self._owed.add((owner, key))
+        with suppress(StoreError):
+            self._store().forget(owner, key)
+            self._owed.discard((owner, key))
 
 
 async def _fingerprint(request: Request) -> str:

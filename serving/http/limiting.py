@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 
 from recsys.errors import StoreUnavailable
 from recsys.store import LimitStore
+from recsys.store.limits import ahead
 from serving.http.problems import Problem
 
 MOST_CALLERS = 10_000
@@ -70,7 +71,7 @@ class Limiter:
         """The caller's share of the window that runs now."""
         window = int(self._clock() // self._seconds)
         share = self._shares.get(caller)
-        if share is None or share.window < window:
+        if share is None or not window <= share.window <= window + ahead(self._seconds):
             if len(self._shares) >= MOST_CALLERS:
                 self._shares.clear()
             share = self._shares[caller] = _Share(window)
@@ -78,7 +79,7 @@ class Limiter:
 
     async def _lease(self, caller: str, share: _Share) -> None:
         try:
-            lease = await run_sync(self._store().lease, caller, share.window, self._quota)
+            lease = await run_sync(self._store().lease, caller, share.window, self._quota, self._seconds)
         except StoreUnavailable:
             LOG.warning("limits not shared")
             share.tokens, share.left = self._quota, 0

@@ -19,7 +19,7 @@ _KEYS = (
 _ALWAYS = ("foreign-host", "invalid", "internal", "not-ready", "store-unavailable")
 _WITH_BODY = ("malformed-json", "too-large", "unsupported-media-type")
 _WITH_KEY = ("unauthenticated", "forbidden", "too-many-requests")
-_WRITING = ("still-running", "key-reused", "too-large")
+_WRITING = ("still-running", "key-reused", "too-large", "store-full")
 _MEANING = {
     400: "The body is no JSON.",
     401: "No key, or one that is unknown, expired or revoked.",
@@ -32,6 +32,7 @@ _MEANING = {
     429: "The key has made all its requests of this window; Retry-After says when the next one begins.",
     500: "The request failed inside the service.",
     503: "Nothing to answer from yet, or the event store can't be reached now.",
+    507: "The database's disk is full; nothing was done. The same request works as soon as there is space.",
 }
 
 

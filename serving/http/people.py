@@ -5,7 +5,7 @@ from typing import Any
 from recsys.data.clock import to_iso
 from recsys.data.ids import ABSENT
 from recsys.data.tail import rows_at
-from recsys.errors import StoreUnavailable
+from recsys.errors import StoreFull, StoreUnavailable
 from recsys.store.export import decisions_of, events_of
 from serving.http.bodies import ErasureBody, ExportBody, ReportedBody
 from serving.http.facts import attributes, orders_of
@@ -25,6 +25,7 @@ class People:
 
         Raises:
             Problem: 503 while the database can't be reached; nothing was erased.
+            StoreFull: no space is left; nothing was erased.
         """
         state, workspace = self._service.state, self._service.workspace
         snapshot = state.current().snapshot
@@ -35,6 +36,8 @@ class People:
             receipt = workspace.erasures().erase(customer_id, upto)
         except StoreUnavailable as error:
             self._service.outage.begin(error)
+            if isinstance(error, StoreFull):
+                raise
             raise no_database() from error
         state.erased.refresh()
         zone = snapshot.facts.timezone

@@ -22,6 +22,7 @@ from recsys.errors import (
     SettingsError,
     SnapshotError,
     StoreError,
+    StoreFull,
     StoreUnavailable,
     WorkspaceError,
 )
@@ -47,6 +48,7 @@ STATUS = {
     "internal": 500,
     "not-ready": 503,
     "store-unavailable": 503,
+    "store-full": 507,
 }
 """Kinds of problems and their HTTP status; the kind ends the problem's `type`."""
 
@@ -59,6 +61,7 @@ KIND_OF_ERROR: dict[type[BaristaError], str] = {
     WorkspaceError: "not-ready",
     RegistryError: "not-ready",
     DecisionError: "unknown-decision",
+    StoreFull: "store-full",
     StoreUnavailable: "store-unavailable",
     StoreError: "internal",
     SettingsError: "internal",
@@ -128,7 +131,7 @@ def respond(problem: Problem, request_id: str = "") -> Response:
 def of_error(error: BaristaError) -> Problem:
     """Problem of an error of the library. Texts found are named by type only: they may be personal."""
     kind = next((KIND_OF_ERROR[kind] for kind in type(error).__mro__ if kind in KIND_OF_ERROR), "internal")
-    headers = {"Retry-After": "1"} if STATUS[kind] == 503 else {}
+    headers = {"Retry-After": "1"} if STATUS[kind] in {503, 507} else {}
     if kind == "internal":
         return internal()
     found = describe(error.found) if error.found is not None else ""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from recsys.data.clock import to_iso
 from recsys.decisioning.answers import OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
-from recsys.errors import StoreUnavailable
+from recsys.errors import StoreFull, StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
 from recsys.workspace import Workspace
 from serving.answers import MODELS
@@ -35,6 +35,7 @@ from serving.recording import Kept, Recorder
 from serving.runs import ScoreRun
 
 NO_DATABASE = "The database can't be reached: answers come from the snapshot alone, writes are refused."
+NO_SPACE = "The database's disk is full: writes are refused, offers are kept in the journal while there is space."
 
 
 class Decided(NamedTuple):
@@ -133,6 +134,7 @@ class Service:
 
         Raises:
             Problem: 422 for what can't be kept, 503 while the database can't be reached.
+            StoreFull: no space is left; nothing was kept.
         """
         loaded = self.state.current()
         as_of = self._as_of(loaded)
@@ -142,6 +144,8 @@ class Service:
             return keep(self.store, events, reports, loaded.snapshot, as_of)
         except StoreUnavailable as error:
             self.outage.begin(error)
+            if isinstance(error, StoreFull):
+                raise
             raise no_database() from error
 
     def lost(self) -> None:
@@ -165,8 +169,9 @@ class Service:
     def health(self) -> HealthBody:
         """Whether it can answer, and from what."""
         status, reasons = self.state.health()
-        if self.outage.now:
-            status, reasons = ("degraded" if status == "ok" else status), (*reasons, NO_DATABASE)
+        troubles = [NO_DATABASE] * self.outage.now + [NO_SPACE] * self.outage.full
+        if troubles:
+            status, reasons = ("degraded" if status == "ok" else status), (*reasons, *troubles)
         snapshot_id = None if status == "not ready" else self.state.current().snapshot.snapshot_id
         return HealthBody(status, reasons, snapshot_id)  # type: ignore[arg-type]
 

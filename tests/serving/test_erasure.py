@@ -206,6 +206,14 @@ def test_tombstones_hold_digests_under_a_secret_of_their_own(store, tmp_path):
     assert set(found.instants) == {subject_of("ann", found.secret)}
 
 
+def test_an_erasure_under_a_clock_set_back_covers_all_it_removed(store):
+    """Events that lie after `upto` by the wrong clock do not come back when they are sent again."""
+    events = EventStore(store)
+    events.append([Event("ahead", "ann", "purchase", 50)])
+    ErasureStore(store).erase("ann", upto=10)
+    assert events.append([Event("ahead", "ann", "purchase", 50)]) == ["erased"]
+
+
 def test_events_after_the_erasure_are_a_new_acquaintance(store):
     """Only what happened up to the erasure is kept out."""
     ErasureStore(store).erase("ann", upto=10)

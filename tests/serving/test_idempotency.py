@@ -5,11 +5,23 @@ from threading import Thread
 
 import pytest
 
+from recsys.errors import StoreUnavailable
 from recsys.store import AnswerStore, Database
 from recsys.store.idempotency import KEPT, LEASE, Kept
 from serving.http.service import Service
+from tests.docs.http_parts import known_operations
+from tests.serving.conftest import purchase
 
 ONE = {"Idempotency-Key": "one"}
+
+
+WRITES = [operation for operation in known_operations() if operation.writes]
+BODIES = {
+    "report": ({"events": [purchase("w1")]}, {"events": [purchase("w2")]}),
+    "recommend": ({"customer_id": "ann"}, {"customer_id": "bob"}),
+    "erase": (None, None),
+}
+"""Two different requests for each write; an erasure has no body, its other request is another customer's."""
 
 
 @pytest.fixture
@@ -24,6 +36,52 @@ def test_a_repeated_write_gets_the_answer_it_had(service, purchase):
     assert (second.content, second.headers["content-type"]) == (first.content, first.headers["content-type"])
     assert (first.headers.get("idempotency-replayed"), second.headers["idempotency-replayed"]) == (None, "true")
     assert first.json()["accepted"] == 1
+
+
+def test_every_write_is_in_the_table():
+    """A new write route must say what a request and another one are."""
+    assert {operation.name for operation in WRITES} == set(BODIES)
+
+
+def send(service, operation, other=False):
+    """The answer to a write under the key, with the first or the other request."""
+    path = operation.template.replace("{customer_id}", "bob" if other else "ann")
+    return service.http.request(operation.method, path, json=BODIES[operation.name][other], headers=ONE)
+
+
+@pytest.mark.parametrize("operation", WRITES, ids=lambda each: each.name)
+def test_every_write_is_replayed_and_refuses_another_request(service, operation):
+    """The same request gets the answer it had, byte for byte; another body or path under the key is 422."""
+    first, second, other = send(service, operation), send(service, operation), send(service, operation, other=True)
+    assert (first.status_code, second.status_code, second.content) == (200, 200, first.content)
+    assert (second.headers["idempotency-replayed"], other.status_code) == ("true", 422)
+    assert other.json()["type"] == "urn:barista:problem:key-reused"
+
+
+@pytest.mark.parametrize("operation", WRITES, ids=lambda each: each.name)
+def test_every_write_tells_the_second_to_wait_while_the_first_runs(service, operation, monkeypatch):
+    """409 with Retry-After while another request holds the key; it ends and its answer is replayed."""
+    begun, go, answers = Signal(), Signal(), []
+    real = AnswerStore.finish
+
+    def slow(self, *arguments):
+        begun.set()
+        go.wait(30)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(AnswerStore, "finish", slow)
+    thread = Thread(target=lambda: answers.append(send(service, operation)))
+    thread.start()
+    begun.wait(30)
+    waiting = send(service, operation)
+    go.set()
+    thread.join()
+    assert (waiting.status_code, waiting.headers["retry-after"], waiting.json()["type"]) == (
+        409,
+        "1",
+        "urn:barista:problem:still-running",
+    )
+    assert send(service, operation).content == answers[0].content
 
 
 def test_without_the_header_a_repetition_is_told_as_one(service, purchase):
@@ -109,6 +167,42 @@ def test_a_lost_request_gives_its_key_back(answers):
     answers.begin("a", "one", "f", now=1_000)
     states = [answers.begin("a", "one", "f", now=at).state for at in (1_000 + LEASE - 1, 1_000 + LEASE)]
     assert states == ["running", "run"]
+
+
+def test_a_clock_set_back_holds_no_key_for_hours(answers):
+    """A claim that seems to begin five hours from now is a lost one; kept answers stay answers."""
+    for key in ("lost", "done"):
+        answers.begin("a", key, "f", now=100_000)
+    answers.finish("a", "done", Kept(200, "application/json", b"{}"))
+    states = [answers.begin("a", key, "f", now=100_000 - 5 * 3600).state for key in ("lost", "done")]
+    assert states == ["run", "kept"]
+
+
+def test_a_request_taken_for_lost_may_still_end(answers):
+    """Both that ran under one key tell whom they were about; nothing breaks, the answer is the later one's."""
+    answers.begin("a", "one", "f", now=1_000)
+    answers.begin("a", "one", "f", now=1_000 + LEASE)
+    for body in (b"1", b"2"):
+        answers.finish("a", "one", Kept(200, "application/json", body), ["ann"])
+    assert answers.begin("a", "one", "f", now=1_001 + LEASE).kept.body == b"2"
+
+
+@pytest.mark.parametrize("step", ["forget", "finish"])
+def test_a_key_the_store_could_not_take_back_is_free_when_it_is_there_again(service, purchase, monkeypatch, step):
+    """The database went while a request with a key ran: its repetition runs instead of waiting for a dead one."""
+
+    def away(*_arguments, **_named):
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AnswerStore, step, away)
+        if step == "forget":
+            broken.setattr(Service, "report", away)
+        first = service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
+    second = service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
+    outcome = second.json()["outcomes"][0]["outcome"]
+    expected = (503, 200, "accepted") if step == "forget" else (200, 200, "repeated")
+    assert (first.status_code, second.status_code, outcome) == expected
 
 
 def test_of_many_at_once_one_runs(answers):

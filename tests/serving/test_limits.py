@@ -59,6 +59,26 @@ def test_a_host_whose_clock_is_behind_gets_no_window_of_its_own(database_address
     assert [worker(database_address, 5, 9, lambda at=at: at) for at in (61.0, 59.0)] == [5, 0]
 
 
+@pytest.mark.parametrize("jump", [5 * 3600, -5 * 3600])
+def test_a_clock_that_jumps_locks_nobody_out(database_address, jump):
+    """Hours ahead and back again, in one worker and over the table: each time the quota is that of the window."""
+    store = LimitStore(Database.open(database_address))
+    now = [100_000.0]
+    limiter = Limiter(5, 60, lambda: store, lambda: now[0])
+
+    async def passed():
+        return sum([await limiter.take("till") is not None for _ in range(5)])
+
+    counts = []
+    for at in (0, jump, 0):
+        now[0] = 100_000.0 + at
+        counts.append(asyncio.run(passed()))
+        with pytest.raises(Problem, match="too-many") as refused:
+            asyncio.run(limiter.take("till"))
+        assert int(refused.value.headers["Retry-After"]) <= 60
+    assert (counts, worker(database_address, 5, 9, lambda: 200_000.0 + jump)) == ([5, 5, 5], 5)
+
+
 def test_callers_have_limits_of_their_own(database_address):
     """One caller's requests leave another's alone."""
     store = LimitStore(Database.open(database_address))

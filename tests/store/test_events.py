@@ -7,6 +7,8 @@ from threading import Barrier, Thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from recsys.data.history import order_key
 from recsys.data.tail import EventLine, OrderEvent
@@ -219,3 +221,16 @@ def test_a_failed_batch_keeps_nothing(store):
     with pytest.raises((OverflowError, StoreError)):
         store.append([purchase("e1"), purchase("e2", occurred_at=2**80)])
     assert store.count() == 0
+
+
+def test_a_commit_waits_for_the_disk_even_where_that_is_off_by_default(postgres):
+    """A Postgres whose databases answer commits early is asked to wait; that it never syncs is told once."""
+    address = postgres.new_database()
+    postgres.run(f"ALTER DATABASE {address.partition('?')[0].rpartition('/')[2]} SET synchronous_commit = off")
+    with capture_logs() as lines:
+        database = Database.open(address)
+        with database.reading() as one, database.reading() as other:
+            found = [each.execute(text("SHOW synchronous_commit")).scalar() for each in (one, other)]
+        found += database.fetch("SHOW synchronous_commit", ())[0]
+    database.close()
+    assert (found, [line["event"] for line in lines]) == (["on"] * 3, ["database does not sync"])
