@@ -44,8 +44,10 @@ class Answers(Protocol):
     def rank(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
         """Offers for one customer at `as_of` [s], with all that was ranked for them."""
 
-    def score(self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool) -> ScoresAnswer:
-        """Churn and value of one customer at `as_of` [s]."""
+    def score(
+        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
+    ) -> ScoresAnswer:
+        """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
 
     def models(self) -> tuple[ModelFacts, ...]:
         """The published models, those that are missing left out."""
@@ -82,9 +84,11 @@ class Opened:
         """Offers for one customer at `as_of` [s], with all that was ranked for them."""
         return rank(self.serving, request, events, as_of)
 
-    def score(self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool) -> ScoresAnswer:
-        """Churn and value of one customer at `as_of` [s]."""
-        return score(self.serving, customer_id, events, as_of, reasons=reasons)
+    def score(
+        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
+    ) -> ScoresAnswer:
+        """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
+        return score(self.serving, customer_id, events, as_of, reasons=reasons, language=language)
 
     def models(self) -> tuple[ModelFacts, ...]:
         """The published models."""

@@ -9,6 +9,7 @@ from recsys.errors import SettingsError
 
 if TYPE_CHECKING:
     from recsys.decisioning.answers import Mode
+    from recsys.decisioning.words import Language
     from serving.batch.files import Format
 
 
@@ -24,6 +25,7 @@ def score(
     n: Annotated[int, typer.Option("--n", min=1, max=100, help="Offers for each customer.")] = 10,
     mode: Annotated[str, typer.Option(help="new, repeat or mixed.")] = "mixed",
     reasons: Annotated[bool, typer.Option(help="With the reasons of offers and churn.")] = True,
+    language: Annotated[str, typer.Option(help="Of the reasons: en, ru or uk.")] = "en",
     chunk: Annotated[int, typer.Option(min=1, help="Customers held in memory at once.")] = 2_000,
 ) -> None:
     """Score the whole base at the workspace's clock and publish it as two tables with a manifest."""
@@ -33,7 +35,8 @@ def score(
     from recsys.workspace import Workspace
     from serving.batch.base import Wanted, score_base
 
-    wanted = Wanted(n=n, mode=_mode(mode), reasons=reasons, format=_format(file_format), chunk=chunk)
+    told, kind = _language(language), _format(file_format)
+    wanted = Wanted(n=n, mode=_mode(mode), reasons=reasons, language=told, format=kind, chunk=chunk)
     columns = (TextColumn("Scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("customers"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
@@ -49,6 +52,14 @@ def _mode(text: str) -> "Mode":
     if text not in ("new", "repeat", "mixed"):
         raise SettingsError("Unknown --mode", found=text, expected="new, repeat or mixed")
     return text  # type: ignore[return-value]
+
+
+def _language(text: str) -> "Language":
+    from recsys.decisioning.words import LANGUAGES
+
+    if text not in LANGUAGES:
+        raise SettingsError("Unknown --language", found=text, expected=", ".join(LANGUAGES))
+    return text
 
 
 def _format(text: str) -> "Format":

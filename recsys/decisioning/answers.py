@@ -31,7 +31,8 @@ class OfferRequest:
     exclude      item ids that must not be offered
     basket       lines in the customer's hands; they count as bought at `as_of`
     context      where the offer will be shown
-    reasons      say why with numbers (costs about a millisecond)
+    reasons      say why with numbers (costs a few milliseconds)
+    language     of the reasons' text: en, ru or uk
     """
 
     customer_id: str
@@ -41,6 +42,7 @@ class OfferRequest:
     basket: tuple[EventLine, ...] = ()
     context: OfferContext = field(default_factory=OfferContext)
     reasons: bool = False
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,213 +1,196 @@
-"""Why an item is offered: the customer's own history and what others did, always with the numbers."""
+"""Why an item is offered: claims made of evidence, of which only those are told whose evidence carries the rank."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
-from recsys.data.clock import DAY
-from recsys.data.history import HistoryArrays
 from recsys.data.tail import CustomerRows
 from recsys.decisioning.answers import Reason
-from recsys.decisioning.serving import Serving
-from recsys.features.personal import CatalogueArrays, Own, Scratch, clean, own_items
-from recsys.population.facts import PopulationArrays
+from recsys.decisioning.counterfactual import Ranked, Removal, Trials
+from recsys.decisioning.offer_evidence import RECENT_ORDERS, Evidence, evidence_of
+from recsys.decisioning.serving import Desk, Serving
+from recsys.decisioning.words import Language, say
+from recsys.features.pairs import PAIR_FEATURES
 
-SUPPORT = 5
-"""Customers that must have gone from one item to the other before it is a reason."""
-SHRINK = 20.0
-"""Customers the usual share counts for when own items compete for being the reason, so that small numbers don't win."""
+OFFER_CODES = (
+    "own_recent",
+    "own_rhythm",
+    "bought_once",
+    "went_on_to_buy",
+    "next_basket",
+    "same_family",
+    "popular_now",
+    "new_arrival",
+)
+"""Codes of the reasons of offers; docs/reasons.md says what each removes."""
+
+STRONGEST = 3
+COUNTS = frozenset(
+    ("own_orders", "own_share", "own_orders_28d", "own_orders_91d", "own_fast", "own_slow", "own_streak")
+)
+"""Features of own purchases that are 0 for an item never bought; the others are missing."""
 LIFT = 1.2
 """A share is a reason only if it is this many times the usual one."""
+POPULAR = 0.1
+"""Popular now: among this share of the items, by customers of the last 28 days."""
+NEW_DAYS = 28.0
+"""An item is new in the assortment for so long [days]."""
+UNSOLD = Removal(features=(("item_rate_7", 0.0), ("item_rate_28", 0.0), ("item_trend", 0.0), ("item_adoption", 0.0)))
+"""Purchases of the item by anyone in the last 28 days, removed: its fresh rates and what is made of them."""
 
 
-class Evidence(NamedTuple):
-    """Numbers behind an item, each (n_items_asked,).
+NEVER_BOUGHT = Removal(
+    features=tuple((name, 0.0 if name in COUNTS else float("nan")) for name in PAIR_FEATURES if name.startswith("own_"))
+)
+"""The customer's purchases of the item itself, removed: what an item never bought has in their place."""
 
-    orders, gap [days], since [days]  own purchases of it; gap NaN below two
-    led                               own item that led most customers to it, -1
-    led_after, led_buyers, led_orders customers that went on, customers of `led`, the customer's own orders of `led`
-    next_item, next_rate              item of the last baskets it follows most often, -1, and how often
-    family_orders                     the customer's orders of other items of its family
+
+class Claim(NamedTuple):
+    """A possible reason: code, its numbers, and what must be removed to test it."""
+
+    code: str
+    evidence: dict[str, float | str]
+    removal: Removal
+
+
+class _Asked(NamedTuple):
+    """One offered item with the evidence about it at position `at`."""
+
+    serving: Serving
+    evidence: Evidence
+    at: int
+    item: int
+    name: str
+
+
+def offer_reasons(
+    serving: Serving, rows: CustomerRows, desk: Desk, ranked: Ranked, n: int, language: Language = "en"
+) -> list[tuple[Reason, ...]]:
+    """Reasons of the first `n` of `ranked`, at most three each, the one whose removal costs most first.
+
+    A reason is told only if the item's rank falls, or its raw score where the rank holds, once its evidence is removed.
     """
-
-    orders: Any
-    gap: Any
-    since: Any
-    led: Any
-    led_after: Any
-    led_buyers: Any
-    led_orders: Any
-    next_item: Any
-    next_rate: Any
-    family_orders: Any
-
-
-def offer_reasons(serving: Serving, rows: CustomerRows, items: npt.NDArray[np.int64]) -> list[tuple[Reason, ...]]:
-    """Reasons of each item of `items` (n,), strongest first; none without numbers behind it."""
-    evidence = _evidence(
-        rows.arrays,
-        rows.low,
-        rows.high,
-        rows.as_of,
-        serving.cat,
-        serving.population.arrays,
-        serving.desk().items,
-        items,
-    )
-    return [_reasons(serving, evidence, at, int(item)) for at, item in enumerate(items)]
+    claims = _claims(serving, rows, desk, ranked, n)
+    flat = [(rank, claim) for rank, made in enumerate(claims) for claim in made]
+    if ranked.blank or serving.offers is None:
+        falls = [1.0 if claim.code == "popular_now" else 0.0 for _, claim in flat]
+    else:
+        trials = Trials(serving, rows, desk, ranked, serving.offers, n)
+        falls = trials.falls([(rank, claim.removal) for rank, claim in flat])
+    told: list[list[tuple[float, Claim]]] = [[] for _ in claims]
+    for (rank, claim), fall in zip(flat, falls, strict=True):
+        if fall > 0:
+            told[rank].append((fall, claim))
+    return [_strongest(each, language) for each in told]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _evidence(
-    h: HistoryArrays,
-    low: int,
-    high: int,
-    as_of: int,
-    cat: CatalogueArrays,
-    population: PopulationArrays,
-    scratch: Scratch,
-    items: Any,
-) -> Evidence:
-    own = own_items(h, low, high, as_of, cat, scratch)
-    n = len(items)
-    found = Evidence(
-        np.zeros(n, np.int64),
-        np.full(n, np.nan),
-        np.full(n, np.nan),
-        np.full(n, -1, np.int64),
-        np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
-        np.full(n, -1, np.int64),
-        np.zeros(n),
-        np.zeros(n, np.int64),
-    )
-    for at in range(n):
-        k = scratch.slot[items[at]]
-        if k >= 0:
-            found.orders[at], found.since[at] = own.orders[k], (as_of - own.last[k]) / DAY
-            if own.orders[k] > 1:
-                found.gap[at] = (own.last[k] - own.first[k]) / DAY / (own.orders[k] - 1)
-        for other in range(own.counts[0]):
-            if own.item[other] != items[at]:
-                _from_item(own, other, items[at], at, cat, population, found)
-    clean(own, cat, scratch, 0)
-    return found
+def _strongest(told: list[tuple[float, Claim]], language: Language) -> tuple[Reason, ...]:
+    best = sorted(told, key=lambda each: -each[0])[:STRONGEST]
+    return tuple(Reason(claim.code, say(claim.code, claim.evidence, language), claim.evidence) for _, claim in best)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _from_item(
-    own: Own, k: int, target: int, at: int, cat: CatalogueArrays, population: PopulationArrays, found: Evidence
-) -> None:
-    """What the own item in slot `k` says about `target`."""
-    item = own.item[k]
-    near, following = population.neighbours, population.transitions
-    for j in range(near.item.shape[1]):
-        if near.item[item, j] == target and near.after[item, j] >= SUPPORT:
-            buyers, usual = population.items.buyers[item], population.items.buyers[target] / population.base.means[0]
-            share = (near.after[item, j] + SHRINK * usual) / (buyers + SHRINK)
-            best = (found.led_after[at] + SHRINK * usual) / (found.led_buyers[at] + SHRINK)
-            if found.led[at] < 0 or share > best:
-                found.led[at], found.led_orders[at] = item, own.orders[k]
-                found.led_after[at], found.led_buyers[at] = near.after[item, j], buyers
-    if own.position[k] == own.counts[1] - 1:
-        for j in range(following.item.shape[1]):
-            if following.item[item, j] == target and following.rate[item, j] > found.next_rate[at]:
-                found.next_item[at], found.next_rate[at] = item, following.rate[item, j]
-    if cat.item_family[item] >= 0 and cat.item_family[item] == cat.item_family[target]:
-        found.family_orders[at] += own.orders[k]
+def _claims(serving: Serving, rows: CustomerRows, desk: Desk, ranked: Ranked, n: int) -> list[tuple[Claim, ...]]:
+    """Every claim that has numbers, for each of the first `n` items."""
+    items, population = desk.chosen[ranked.order[:n]], serving.population.arrays
+    evidence = evidence_of(rows.arrays, rows.low, rows.high, rows.as_of, serving.cat, population, desk.items, items)
+    fresh = population.items.rate_28[population.popular.order[int(POPULAR * len(population.popular.order))]]
+    claims = []
+    for at, item in enumerate(items.tolist()):
+        asked = _Asked(serving, evidence, at, item, serving.snapshot.catalogue.name(item))
+        claims.append((*_own(asked), *_others(asked), *_base(asked, float(fresh))))
+    return claims
 
 
-def _reasons(serving: Serving, evidence: Evidence, at: int, item: int) -> tuple[Reason, ...]:
-    name = serving.snapshot.catalogue.name(item)
-    made = (
-        _own(evidence, at, name),
-        _led(serving, evidence, at, item, name),
-        _next(serving, evidence, at, item, name),
-        _family(serving, evidence, at, item),
-        _popular(serving, item),
-    )
-    return tuple(reason for reason in made if reason is not None)[:3]
-
-
-def _own(evidence: Evidence, at: int, name: str) -> Reason | None:
-    orders, since = int(evidence.orders[at]), float(evidence.since[at])
-    if orders == 0:
-        return None
-    numbers: dict[str, float | str] = {"item": name, "orders": orders, "days_since_last": round(since, 1)}
+def _own(asked: _Asked) -> Iterator[Claim]:
+    """The customer's own purchases of the item."""
+    found, at = asked.evidence, asked.at
+    orders, since = int(found.orders[at]), round(float(found.since[at]), 1)
+    numbers: dict[str, float | str] = {"item": asked.name, "orders": orders, "days_since_last": since}
     if orders == 1:
-        return Reason("bought_once", f"bought {name} once, {_days(since)} ago", numbers)
-    gap = float(evidence.gap[at])
-    text = f"buys {name} every {_days(gap)} ({orders} orders), last {_days(since)} ago"
-    return Reason("own_rhythm", text, {**numbers, "gap_days": round(gap, 1)})
+        yield Claim("bought_once", numbers, NEVER_BOUGHT)
+    elif orders > 1:
+        yield Claim("own_rhythm", {**numbers, "gap_days": round(float(found.gap[at]), 1)}, NEVER_BOUGHT)
+    with_item, recent = int(found.with_item[at]), int(found.recent[at])
+    if with_item > 1 and recent == RECENT_ORDERS:
+        lately: dict[str, float | str] = {"item": asked.name, "with_item": with_item, "recent": recent}
+        yield Claim("own_recent", lately, NEVER_BOUGHT)
 
 
-def _led(serving: Serving, evidence: Evidence, at: int, item: int, name: str) -> Reason | None:
-    led, items = int(evidence.led[at]), serving.population.arrays.items
-    if led < 0 or evidence.orders[at] > 0:
-        return None
-    share = int(evidence.led_after[at]) / int(evidence.led_buyers[at])
-    usual = int(items.buyers[item]) / max(1.0, float(serving.population.arrays.base.means[0]))
-    lift = share / usual if usual > 0 else float("inf")
-    if lift < LIFT:
-        return None
-    source, orders = serving.snapshot.catalogue.name(led), int(evidence.led_orders[at])
-    text = (
-        f"bought {source} {_times(orders)}; {share:.0%} of its {int(evidence.led_buyers[at])} customers went on to buy "
-        f"{name}, {lift:.1f} times the usual {usual:.0%}"
-    )
+def _others(asked: _Asked) -> Iterator[Claim]:
+    """What the customer's other purchases say of an item never bought, by what others did."""
+    found, at = asked.evidence, asked.at
+    if found.orders[at] == 0:
+        if found.led[at] >= 0:
+            yield from _led(asked, int(found.led[at]))
+        if found.family_orders[at] > 0:
+            yield _family(asked)
+    if found.next_item[at] >= 0 and found.next_item[at] != asked.item:
+        yield from _next(asked, int(found.next_item[at]))
+
+
+def _led(asked: _Asked, source: int) -> Iterator[Claim]:
+    found, at, facts = asked.evidence, asked.at, asked.serving.population.arrays
+    share = int(found.led_after[at]) / int(found.led_buyers[at])
+    usual = int(facts.items.buyers[asked.item]) / max(1.0, float(facts.base.means[0]))
+    if usual <= 0 or share < LIFT * usual:
+        return
     numbers: dict[str, float | str] = {
-        "source": source,
-        "item": name,
-        "own_orders": orders,
-        "customers": int(evidence.led_buyers[at]),
-        "went_on": int(evidence.led_after[at]),
+        "source": asked.serving.snapshot.catalogue.name(source),
+        "source_id": asked.serving.snapshot.catalogue.items[source],
+        "item": asked.name,
+        "own_orders": int(found.led_orders[at]),
+        "customers": int(found.led_buyers[at]),
+        "went_on": int(found.led_after[at]),
         "share": round(share, 4),
         "usual": round(usual, 4),
-        "lift": round(lift, 2),
+        "lift": round(share / usual, 2),
     }
-    return Reason("went_on_to_buy", text, numbers)
+    yield Claim("went_on_to_buy", numbers, Removal(items=(source,)))
 
 
-def _days(days: float) -> str:
-    return "1 day" if round(days) == 1 else f"{days:.0f} days"
-
-
-def _times(orders: int) -> str:
-    return "once" if orders == 1 else f"{orders} times"
-
-
-def _next(serving: Serving, evidence: Evidence, at: int, item: int, name: str) -> Reason | None:
-    source, facts = int(evidence.next_item[at]), serving.population.arrays
-    if source < 0 or source == item:
-        return None
-    rate, before = float(evidence.next_rate[at]), serving.snapshot.catalogue.name(source)
-    usual = int(facts.items.orders[item]) / max(1.0, float(facts.base.means[4]))
-    if rate < LIFT * usual:
-        return None
-    text = f"{rate:.0%} of baskets after one with {before} hold {name}, {rate / usual:.1f} times the usual {usual:.0%}"
+def _next(asked: _Asked, source: int) -> Iterator[Claim]:
+    facts, rate = asked.serving.population.arrays, float(asked.evidence.next_rate[asked.at])
+    usual = int(facts.items.orders[asked.item]) / max(1.0, float(facts.base.means[4]))
+    if usual <= 0 or rate < LIFT * usual:
+        return
     numbers: dict[str, float | str] = {
-        "source": before,
-        "item": name,
+        "source": asked.serving.snapshot.catalogue.name(source),
+        "source_id": asked.serving.snapshot.catalogue.items[source],
+        "item": asked.name,
+        "baskets": int(facts.items.orders[source]),
         "share": round(rate, 4),
         "usual": round(usual, 4),
+        "lift": round(rate / usual, 2),
     }
-    return Reason("next_basket", text, numbers)
+    yield Claim("next_basket", numbers, Removal(items=(source,)))
 
 
-def _family(serving: Serving, evidence: Evidence, at: int, item: int) -> Reason | None:
-    orders, catalogue = int(evidence.family_orders[at]), serving.snapshot.catalogue
-    if orders == 0 or evidence.orders[at] > 0:
-        return None
-    family = catalogue.families[int(catalogue.item_family[item])]
-    return Reason("same_family", f"bought other {family} {_times(orders)}", {"family": family, "orders": orders})
+def _family(asked: _Asked) -> Claim:
+    found, at, catalogue = asked.evidence, asked.at, asked.serving.snapshot.catalogue
+    family = int(catalogue.item_family[asked.item])
+    numbers: dict[str, float | str] = {
+        "family": catalogue.families[family],
+        "purchases": int(found.family_orders[at]),
+        "items": int(found.family_items[at]),
+    }
+    return Claim("same_family", numbers, Removal(items=tuple(np.flatnonzero(catalogue.item_family == family).tolist())))
 
 
-def _popular(serving: Serving, item: int) -> Reason | None:
-    rate = float(serving.population.arrays.items.rate_28[item])
-    if rate <= 0:
-        return None
-    text = f"{rate:.0%} of the active customers bought it in the last 28 days"
-    return Reason("popular_now", text, {"share": round(rate, 4)})
+def _base(asked: _Asked, fresh: float) -> Iterator[Claim]:
+    """What the base does with the item; `fresh` is the share from which on an item is popular."""
+    facts = asked.serving.population.arrays
+    rate, buyers, age = (float(each[asked.item]) for each in (facts.items.rate_28, facts.items.buyers, facts.items.age))
+    if rate > 0 and rate >= fresh:
+        numbers: dict[str, float | str] = {
+            "item": asked.name,
+            "share": round(rate, 4),
+            "days": 28,
+            "buyers": int(buyers),
+            "customers": int(facts.base.means[0]),
+        }
+        yield Claim("popular_now", numbers, UNSOLD)
+    if age < NEW_DAYS and buyers > 0:
+        usual = float(np.median(facts.items.age))
+        arrived: dict[str, float | str] = {"item": asked.name, "age_days": round(age, 1), "buyers": int(buyers)}
+        yield Claim("new_arrival", arrived, Removal(features=(("item_age", usual),)))

@@ -10,9 +10,11 @@ from recsys.data.ids import ABSENT
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import Offer, OfferRequest, OffersAnswer, Reason
 from recsys.decisioning.candidates import MIXED, NEW, REPEAT, SOURCES
+from recsys.decisioning.counterfactual import Ranked
 from recsys.decisioning.gather import LIMIT, gather
 from recsys.decisioning.offer_reasons import offer_reasons
 from recsys.decisioning.serving import Desk, Serving
+from recsys.decisioning.words import checked_language
 from recsys.errors import RequestRefused
 from recsys.features.pairs import PAIR_FEATURES
 from recsys.models.offers import OffersModel
@@ -40,27 +42,33 @@ def rank(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], 
     Pure: the same serving, request, events and `as_of` give the same bits, alone or in a batch.
 
     Raises:
-        RequestRefused: no offers model, an unknown mode, or `n` outside 1 … 200.
+        RequestRefused: no offers model, an unknown mode or language, or `n` outside 1 … 200.
     """
-    model = _checked(serving, request)
+    _checked(serving, request)
     customer = serving.snapshot.customers.index(request.customer_id)
-    rows = rows_at(serving.snapshot, customer, as_of, events, request.basket)
-    desk = serving.desk()
+    return rank_rows(serving, request, rows_at(serving.snapshot, customer, as_of, events, request.basket))
+
+
+def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows) -> Ranking:
+    """Offers for a customer with these visible rows, the basket among them; see `rank`."""
+    model, desk = _checked(serving, request), serving.desk()
     n = _gather(serving, rows, request, desk)
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
     raw = _popularity(serving, desk, n) if blank else model.raw(desk.X[:n])
     ranked = np.lexsort((desk.chosen[:n], -raw))
     best = ranked[: request.n]
     probability = raw[best] if blank else model.probability(raw[best], desk.known[:n][best] == 0)
-    items = desk.chosen[best]
-    reasons = offer_reasons(serving, rows, items) if request.reasons else [()] * len(items)
+    reasons: list[tuple[Reason, ...]] = [()] * len(best)
+    if request.reasons:
+        language = checked_language(request.language)
+        reasons = offer_reasons(serving, rows, desk, Ranked(ranked, raw, blank), len(best), language)
     offers = tuple(
         _offer(serving, desk, int(at), float(raw[at]), float(p), why)
         for at, p, why in zip(best, probability, reasons, strict=True)
     )
     answer = OffersAnswer(
         customer_id=request.customer_id,
-        as_of=as_of,
+        as_of=rows.as_of,
         snapshot_id=serving.snapshot.snapshot_id,
         model_version=model.version,
         horizon_days=model.horizon_days,

@@ -31,15 +31,18 @@ class Asked(Struct, frozen=True):
     basket: tuple[EventLine, ...]
     context: OfferContext
     reasons: bool
+    language: str = "en"
 
     @classmethod
     def of(cls, request: OfferRequest) -> "Asked":
         """What `request` asks."""
-        return cls(request.n, request.mode, request.exclude, request.basket, request.context, request.reasons)
+        basket, context = request.basket, request.context
+        return cls(request.n, request.mode, request.exclude, basket, context, request.reasons, request.language)
 
     def request(self, customer_id: str) -> OfferRequest:
         """The request again."""
-        return OfferRequest(customer_id, self.n, self.mode, self.exclude, self.basket, self.context, self.reasons)
+        asked = (self.n, self.mode, self.exclude, self.basket, self.context, self.reasons, self.language)
+        return OfferRequest(customer_id, *asked)
 
 
 class ModelMark(Struct, frozen=True):

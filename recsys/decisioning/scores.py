@@ -10,6 +10,7 @@ from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
+from recsys.decisioning.words import Language, checked_language
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row
 from recsys.features.timing import growth, next_purchase_days
 from recsys.models.value import ValueModel, carried
@@ -19,9 +20,15 @@ ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
 
 
 def score(
-    serving: Serving, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool = False
+    serving: Serving,
+    customer_id: str,
+    events: Sequence[OrderEvent],
+    as_of: int,
+    *,
+    reasons: bool = False,
+    language: str = "en",
 ) -> ScoresAnswer:
-    """Churn and value of one customer at `as_of` [s], with the tail `events` folded in.
+    """Churn and value of one customer at `as_of` [s], with the tail `events` folded in; `language` of the reasons.
 
     Pure: the same serving, events and `as_of` give the same bits, alone or in a batch. An unknown customer gets what
     the base's priors say, labelled `evidence: low`.
@@ -33,7 +40,7 @@ def score(
         as_of=as_of,
         snapshot_id=serving.snapshot.snapshot_id,
         evidence="history" if rows.high > rows.low else "low",
-        churn=_churn(serving, rows, reasons=reasons),
+        churn=_churn(serving, rows, checked_language(language) if reasons else None),
         value=_value(serving, rows),
     )
 
@@ -56,12 +63,15 @@ def features(serving: Serving, rows: CustomerRows, horizon_days: int) -> npt.NDA
     return out
 
 
-def _churn(serving: Serving, rows: CustomerRows, *, reasons: bool) -> ChurnScore | None:
+def _churn(serving: Serving, rows: CustomerRows, language: Language | None) -> ChurnScore | None:
+    """The churn score, with reasons if there is a language to tell them in."""
     model = serving.churn
     if model is None:
         return None
     row = features(serving, rows, model.horizon_days)
-    why: tuple[Reason, ...] = churn_reasons(serving, model.contributions(row)[0], row[0]) if reasons else ()
+    why: tuple[Reason, ...] = ()
+    if language is not None:
+        why = churn_reasons(serving, rows, model.horizon_days, model.contributions(row)[0], row[0], language)
     return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why)
 
 

@@ -16,6 +16,7 @@ from recsys.data.files import replace_text
 from recsys.data.ids import ABSENT
 from recsys.data.tail import OrderEvent
 from recsys.decisioning.answers import Mode, OfferRequest
+from recsys.decisioning.words import Language
 from recsys.errors import WorkspaceError
 from recsys.workspace import Workspace
 from serving.answers import Answers, open_answers, versions_of
@@ -33,11 +34,15 @@ Events = Mapping[str, Sequence[OrderEvent]]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run shall contain: offers a customer, mode, reasons, file format, customers held in memory at once."""
+    """What a run shall contain: offers a customer, mode, reasons and their language, file format.
+
+    chunk  customers held in memory at once
+    """
 
     n: int = 10
     mode: Mode = "mixed"
     reasons: bool = True
+    language: Language = "en"
     format: Format = "parquet"
     chunk: int = 2_000
 
@@ -135,8 +140,8 @@ def answer_all(
 
     def answer(customer: str) -> Answered:
         tail = events.get(customer, ())
-        scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons)
-        request = OfferRequest(customer, n=wanted.n, mode=wanted.mode, reasons=wanted.reasons)
+        scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons, language=wanted.language)
+        request = OfferRequest(customer, n=wanted.n, mode=wanted.mode, reasons=wanted.reasons, language=wanted.language)
         return Answered(scores, answers.recommend(request, tail, run.as_of) if offers else None)
 
     def answer_slice(start: int) -> list[Answered]:
@@ -148,7 +153,8 @@ def answer_all(
 def _run(answers: Answers, as_of: int, tail: int, wanted: Wanted, customers: int) -> ScoreRun:
     """The run's identity: the same state and wishes give the same id."""
     versions = versions_of(answers)
-    content = [answers.snapshot.snapshot_id, versions, as_of, tail, wanted.n, wanted.mode, wanted.reasons]
+    wishes = [wanted.n, wanted.mode, wanted.reasons, wanted.language]
+    content = [answers.snapshot.snapshot_id, versions, as_of, tail, *wishes]
     run_id = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return ScoreRun(
         run_id, answers.snapshot.snapshot_id, as_of, tail, versions, wanted.n, wanted.mode, customers=customers
@@ -176,6 +182,7 @@ def _manifest(answers: Answers, run: ScoreRun, wanted: Wanted, written: dict[str
         "n": wanted.n,
         "mode": wanted.mode,
         "reasons": wanted.reasons,
+        "language": wanted.language,
         "currency": facts.currency,
         "timezone": facts.timezone,
         "counts": {"customers": run.customers, "offers": offers},

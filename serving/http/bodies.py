@@ -15,6 +15,8 @@ Quantity = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Amount = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Discount = Annotated[float, Meta(ge=0, le=1e6)]
 Mode = Literal["new", "repeat", "mixed"]
+Language = Literal["en", "ru", "uk"]
+"""Languages of the reasons, those of recsys.decisioning.words."""
 EventKind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accepted", "declined"]
 Wanted = Annotated[int, Meta(ge=1, le=100)]
 
@@ -45,6 +47,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, frozen=True):
     basket: Annotated[tuple[Line, ...], Meta(max_length=200)] = ()
     context: Context = Context()
     reasons: bool = False
+    language: Language = "en"
 
 
 class EventReport(Struct, forbid_unknown_fields=True, frozen=True):
@@ -71,9 +74,10 @@ class EventBatch(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ScoresQuery(Struct, forbid_unknown_fields=True, frozen=True):
-    """Query of the scores: with the strongest reasons or without."""
+    """Query of the scores: with the strongest reasons or without, and in which language."""
 
     reasons: bool = False
+    language: Language = "en"
 
 
 class SearchQuery(Struct, forbid_unknown_fields=True, frozen=True):
@@ -142,6 +146,7 @@ class AskedBody(Struct, frozen=True):
     basket: tuple[Line, ...]
     context: Context
     reasons: bool
+    language: str
 
 
 class ModelMarkBody(Struct, frozen=True):

@@ -115,7 +115,8 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
 
     async def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
-        return json_answer(service.score(path_text(request, "customer_id"), reasons=query.reasons))
+        customer = path_text(request, "customer_id")
+        return json_answer(service.score(customer, reasons=query.reasons, language=query.language))
 
     return (
         Operation(

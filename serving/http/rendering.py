@@ -91,7 +91,7 @@ def decision_body(record: DecisionRecord, facts: SnapshotFacts) -> DecisionBody:
 def _asked(asked: Asked, scale: int) -> AskedBody:
     lines = (Line(line.product_id, line.quantity, line.amount / scale, line.discount / scale) for line in asked.basket)
     context = Context(asked.context.store_id, asked.context.groups)
-    return AskedBody(asked.n, asked.mode, asked.exclude, tuple(lines), context, asked.reasons)
+    return AskedBody(asked.n, asked.mode, asked.exclude, tuple(lines), context, asked.reasons, asked.language)
 
 
 def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | None, *, stale: bool) -> ScoresBody:

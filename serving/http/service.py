@@ -18,6 +18,7 @@ from serving.http.bodies import (
     FoundCustomers,
     FoundItems,
     HealthBody,
+    Language,
     ModelBody,
     ModelsBody,
     OffersBody,
@@ -98,12 +99,12 @@ class Service:
             raise Problem("unknown-decision", "No such decision is recorded.")
         return decision_body(record, facts)
 
-    def score(self, customer_id: str, *, reasons: bool) -> ScoresBody:
+    def score(self, customer_id: str, *, reasons: bool, language: Language = "en") -> ScoresBody:
         """Churn and value of a customer, known or not."""
         loaded = self.state.current()
         as_of = self._as_of(loaded)
         tail, stale = self._tail(customer_id)
-        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons)
+        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language)
         run = self._run_of(loaded, customer_id, tail, as_of)
         return scores_body(answer, loaded.snapshot.facts, run.run_id if run else None, stale=stale)
 
@@ -236,6 +237,7 @@ def offer_request(body: RecommendationRequest, minor_digits: int) -> OfferReques
         basket=basket_lines(body.basket, minor_digits),
         context=OfferContext(body.context.store_id, body.context.groups),
         reasons=body.reasons,
+        language=body.language,
     )
 
 

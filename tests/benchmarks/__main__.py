@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import table, write_figures
 
-NAMES = ("kernels", "snapshots", "service", "decisions")
+NAMES = ("kernels", "snapshots", "service", "decisions", "reasons")
 
 
 def main(wanted: list[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from recsys.data.clock import DAY
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning import ScoresAnswer, Serving, score
-from recsys.decisioning.churn_reasons import MEANINGS, PHRASES
+from recsys.decisioning.churn_reasons import CHURN_CODES, MEANINGS
 from recsys.features.customer import CUSTOMER_FEATURES
 from recsys.testing.builders import event, random_snapshot
 from tests.decisioning.sensible import sensible_serving
@@ -72,8 +72,8 @@ def test_reasons_are_at_most_three_and_carry_their_contribution() -> None:
     assert found == sorted(found, reverse=True)
 
 
-def test_every_feature_has_one_meaning_and_every_meaning_a_phrase() -> None:
+def test_every_feature_has_one_meaning_and_every_meaning_its_codes() -> None:
     """Contributions are grouped without loss or double counting, and each group can be told."""
     named = [name for names in MEANINGS.values() for name in names]
     assert sorted(named) == sorted(CUSTOMER_FEATURES)
-    assert set(PHRASES) == set(MEANINGS)
+    assert set(CHURN_CODES) == set(MEANINGS)

@@ -21,6 +21,7 @@ ASKED = {
     "basket": [{"product_id": "muffin", "quantity": 2.0, "amount": 5.2, "discount": 0.3}],
     "context": {"store_id": None, "groups": ["FOOD", "DRINKS"]},
     "reasons": True,
+    "language": "uk",
 }
 
 
