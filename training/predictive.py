@@ -41,10 +41,21 @@ def fit_predictive(
     ratio = np.maximum(paid[buyers], 0.0) / np.maximum(usual, floor)
     spread = _spread(ratio, per_buyer[buyers], days[buyers])
     index = _indices(per_buyer[buyers], days[buyers], spread)
-    order = np.lexsort((ratio, index))
-    bins = np.array_split(order, min(max(len(order) // BIN, 1), MOST_BINS))
-    knots = np.array([float(np.median(index[rows])) for rows in bins])
-    return Predictive(living, shape, spread, knots, np.array([np.quantile(ratio[rows], GRID) for rows in bins]))
+    knots, tables = _bins(index, ratio)
+    return Predictive(living, shape, spread, knots, tables)
+
+
+def _bins(index: Floats, ratio: Floats) -> tuple[Floats, Floats]:
+    """Quantiles of the ratio in bins of the index: knots (bins,) and quantiles (bins, len(GRID)).
+
+    Equal indices share a bin; rows are never told apart by what they did, which would sort the outcomes.
+    """
+    parts = min(max(len(index) // BIN, 1), MOST_BINS)
+    edges = np.unique(np.quantile(index, np.arange(1, parts) / parts))
+    groups, member = np.unique(np.searchsorted(edges, index, side="left"), return_inverse=True)
+    rows = [member == place for place in range(len(groups))]
+    knots = np.array([float(np.median(index[each])) for each in rows])
+    return knots, np.array([np.quantile(ratio[each], GRID) for each in rows])
 
 
 def _counts(orders: Floats, alive: Floats, days: Floats, bought: Floats) -> Floats:

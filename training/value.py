@@ -67,6 +67,9 @@ BASELINES: dict[str, dict[str, dict[str, float]]] = {
 }
 """Weights of features; the scale that sets the total stands for the base's retention."""
 
+TIERS = (0.5, 0.8, 0.95)
+"""Quantiles of the expected spend of the cut's customers at which the tiers `medium`, `high`, `top` begin."""
+
 PER_DAY = ("orders", "purchase_days")
 """Features whose totals say how many orders a purchase day holds."""
 
@@ -187,12 +190,14 @@ def _contender(
     growth: float,
 ) -> Contender:
     """Totals set for the customers of the cut, whose features are `now`; the distribution from the held-out rows."""
+    spend = levelled(parts["spend"], now, expected_total("spend", now))
+    expected = predicted(spend, now)
     content = value_content(
         customer_spec(plan),
-        spend=levelled(parts["spend"], now, expected_total("spend", now)),
+        spend=spend,
         orders=levelled(parts["orders"], now, expected_total("orders", now)),
         predictive=_predictive(parts, samples.held_out),
-        facts=fit_facts(name, role, plan, growth_exponent=growth),
+        facts=fit_facts(name, role, plan, growth_exponent=growth, tiers=np.quantile(expected, TIERS).tolist()),
     )
     return Contender(name, role, content)
 

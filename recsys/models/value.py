@@ -75,6 +75,11 @@ class ValueModel:
         return float(self.facts.get("growth_exponent", 0.0))
 
     @property
+    def tiers(self) -> tuple[float, ...]:
+        """Expected spend at which the next value tier begins, ascending [minor units]; () in older bundles."""
+        return tuple(float(each) for each in self.facts.get("tiers", ()))
+
+    @property
     def horizon_days(self) -> int:
         """The predictions are about this many days after `as_of` [days]."""
         return self.feature_spec.horizon_days
