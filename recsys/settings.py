@@ -70,6 +70,17 @@ class Settings(BaseSettings):
     refresh_seconds: float = Field(
         5.0, gt=0, description="How often the service looks for a new champion or snapshot [seconds]."
     )
+    discount_rate: float = Field(
+        0.1, gt=-1, le=10, description="Yearly rate at which money to come is discounted: 0.1 is 10%."
+    )
+    value_days: int = Field(1095, ge=1, le=3650, description="How far ahead a customer's value is counted [days].")
+    margin: float | None = Field(
+        None, ge=-1, le=1, description="Share of spend left after the goods' cost, where no unit costs are imported."
+    )
+    contact_cost: float = Field(0.0, ge=0, description="Cost of reaching a customer once [currency].")
+    acquisition_cost: float | None = Field(
+        None, ge=0, description="Cost of winning a customer, where the customers table does not say [currency]."
+    )
     seed: int = Field(20170101, ge=0, description="Every random choice derives from it.")
     threads: int = Field(2, ge=1, description="Threads of training and whole-base scoring.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

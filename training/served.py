@@ -1,5 +1,6 @@
 """Contenders scored as serving scores them: through a bundle written, verified and read back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ from recsys.features.timing import growth
 from recsys.models.bundle import Bundle, BundleContent, read_bundle, write_bundle
 from recsys.models.churn import ChurnModel
 from recsys.models.offers import OffersModel
-from recsys.models.value import LEVELS, Expected, ValueModel, band_name, carried
+from recsys.models.value import Expected, Outlook, ValueModel, carried
 from recsys.population.btyd import bgnbd_active, summary
 from recsys.population.facts import Base
 from training.tables import Past
@@ -54,21 +55,15 @@ def value_scores(content: BundleContent, past: Past, horizon_days: int) -> Expec
     set right by what longer windows of the past showed (`training.value.growth_exponent`).
     """
     model = ValueModel.from_bundle(reread(content), "")
-    expected = model.expected(past.rows(model.horizon_days))
-    longer = _longer(model, past, horizon_days)
-    return Expected(*(each * longer for each in expected))
+    return model.expected(past.rows(model.horizon_days), _longer(model, past, horizon_days))
 
 
-def value_bands(content: BundleContent, past: Past, horizon_days: int) -> dict[str, tuple[Floats, Floats]]:
-    """(low, high), (n_customers,) each, by `band_name(part, level)`; spend in minor units; carried as values are."""
+def value_outlook(
+    content: BundleContent, past: Past, horizon_days: int, probabilities: Sequence[float]
+) -> Outlook | None:
+    """Quantiles of spend [minor units] and orders of everyone at `past`, (n_customers, len(probabilities)) each."""
     model = ValueModel.from_bundle(reread(content), "")
-    rows, longer = past.rows(model.horizon_days), _longer(model, past, horizon_days)
-    found = {}
-    for part in ("spend", "orders"):
-        for level in LEVELS:
-            low, high = model.band(rows, part, level)
-            found[band_name(part, level)] = (low * longer, high * longer)
-    return found
+    return model.outlook(past.rows(model.horizon_days), _longer(model, past, horizon_days), probabilities)
 
 
 def _longer(model: ValueModel, past: Past, horizon_days: int) -> Floats:

@@ -108,3 +108,35 @@ def _plain(text: str) -> str:
     if not found:
         return text
     return head + "\n" + rest.partition("end of parameters\n")[2].lstrip("\n")
+
+
+def blended(texts: tuple[str, ...], weights: tuple[float, ...]) -> str:
+    """One model whose raw score is the weighted sum of those of `texts`; all grown on the same features.
+
+    Leaf values are multiplied by the weight and the trees put behind one another, so that a blend is evaluated,
+    explained and stored as any forest is.
+    """
+    heads, trees = [], []
+    for text, weight in zip(texts, weights, strict=True):
+        head, *sections = text.partition("\nend of trees")[0].split("\nTree=")
+        heads.append(head)
+        trees += [_weighted(section, weight) for section in sections]
+    blocks = [f"Tree={place}\n{tree}\n\n\n" for place, tree in enumerate(trees)]
+    sizes = " ".join(str(len(block)) for block in blocks)
+    head = "\n".join(
+        f"tree_sizes={sizes}" if line.startswith("tree_sizes=") else line for line in heads[0].splitlines()
+    )
+    return f"{head}\n\n{''.join(blocks)}end of trees\n"
+
+
+def _weighted(section: str, weight: float) -> str:
+    """A tree without its number, its values multiplied by `weight`."""
+    lines = section.strip("\n").splitlines()[1:]
+    return "\n".join(_weighted_line(line, weight) for line in lines)
+
+
+def _weighted_line(line: str, weight: float) -> str:
+    name, equals, numbers = line.partition("=")
+    if name not in {"leaf_value", "internal_value"}:
+        return line
+    return name + equals + " ".join(repr(float(number) * weight) for number in numbers.split())

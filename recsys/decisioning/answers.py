@@ -7,6 +7,7 @@ from recsys.data.tail import EventLine
 
 Mode = Literal["new", "repeat", "mixed"]
 Evidence = Literal["history", "low"]
+Tier = Literal["low", "medium", "high", "top"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,54 @@ class ChurnScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """Where spend [currency] and orders fall with probability `level`, (1 - level) / 2 beyond each end."""
+
+    level: float
+    spend_low: float
+    spend_high: float
+    orders_low: float
+    orders_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a customer is worth, money in currency; None where a cost it needs is unknown.
+
+    historic_*, future_*, total_*  up to now; over the next `days` at today's money (`discount_rate` a year); both
+    margin_share                   own share of spend that is left after the goods' cost, drawn to the base's
+    expected_margin                of the expected spend over the model's horizon
+    paid_back, pays_back_at        the margin up to now has earned the acquisition cost; else when it will [s], None
+                                   where not within `days`
+    profitable                     the expected margin is above the cost of a contact
+    """
+
+    days: int
+    discount_rate: float
+    historic_spend: float
+    future_spend: float
+    total_spend: float
+    margin_share: float | None
+    expected_margin: float | None
+    historic_margin: float | None
+    future_margin: float | None
+    total_margin: float | None
+    acquisition_cost: float | None
+    paid_back: bool | None
+    pays_back_at: int | None
+    profitable: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class ValueScore:
     """What a customer is expected to bring over `horizon_days`.
 
     expected_spend, spend_low, spend_high   [currency]; the interval covers 80%
     expected_orders                         number of orders
+    median_spend, median_orders             half of such customers bring less, half more; often 0 where the mean is not
+    intervals                               50%, 80%, 95%; empty where the model holds no distribution
+    tier                                    `low`, `medium`, `high`, `top` by the model's thresholds of expected spend
+    worth                                   past and future value, margin, payback
     p_alive                                 P(still a customer) by Pareto/NBD; not the churn score
     next_purchase_at                        expected instant of the next purchase [s], None without a purchase so far
     next_purchase_low, next_purchase_high   80% window [s]
@@ -129,6 +173,11 @@ class ValueScore:
     year_spend: float
     year_is_extrapolated: bool
     model_version: str
+    median_spend: float | None
+    median_orders: float | None
+    tier: Tier | None
+    intervals: tuple[Interval, ...]
+    worth: Worth
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,14 @@ from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueSc
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
 from recsys.decisioning.words import Language, checked_language
+from recsys.decisioning.worth import intervals, tier, worth
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row
 from recsys.features.timing import growth, next_purchase_days
+from recsys.models.predictive import PROBABILITIES
 from recsys.models.value import ValueModel, carried
 
 YEAR = 365
+MIDDLE = PROBABILITIES.index(0.5)
 ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
 
 
@@ -41,7 +44,7 @@ def score(
         snapshot_id=serving.snapshot.snapshot_id,
         evidence="history" if rows.high > rows.low else "low",
         churn=_churn(serving, rows, checked_language(language) if reasons else None),
-        value=_value(serving, rows),
+        value=_value(serving, customer, rows),
     )
 
 
@@ -75,12 +78,12 @@ def _churn(serving: Serving, rows: CustomerRows, language: Language | None) -> C
     return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why)
 
 
-def _value(serving: Serving, rows: CustomerRows) -> ValueScore | None:
+def _value(serving: Serving, customer: int, rows: CustomerRows) -> ValueScore | None:
     model = serving.value
     if model is None:
         return None
     row = features(serving, rows, model.horizon_days)
-    expected = model.expected(row)
+    expected, outlook = model.expected(row), model.outlook(row)
     money = serving.snapshot.money
     span = (rows.arrays, rows.low, rows.high, rows.as_of, serving.zone, serving.population.arrays.base)
     due = next_purchase_days(*span)
@@ -99,6 +102,11 @@ def _value(serving: Serving, rows: CustomerRows) -> ValueScore | None:
         year_spend=money(spend * longer),
         year_is_extrapolated=model.horizon_days < YEAR,
         model_version=model.version,
+        median_spend=None if outlook is None else money(float(outlook.spend[0, MIDDLE])),
+        median_orders=None if outlook is None else float(outlook.orders[0, MIDDLE]),
+        tier=tier(model, spend),
+        intervals=() if outlook is None else intervals(serving, outlook),
+        worth=worth(serving, customer, rows, model, spend),
     )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recsys.data.clock import ZoneTable
 from recsys.data.history import PurchaseHistory
 from recsys.data.snapshot import Snapshot
+from recsys.decisioning.books import Books, Costs
 from recsys.decisioning.gather import LIMIT, catalogue_arrays, scratch_for
 from recsys.errors import SnapshotError
 from recsys.features.customer import item_scratch
@@ -40,6 +41,7 @@ class Serving:
     cat      catalogue arrays of the kernels
     zone     business time
     allowed  uint8 (n_items,)  1 where an item may be offered
+    books    costs that were imported or set
     """
 
     snapshot: Snapshot
@@ -50,6 +52,7 @@ class Serving:
     cat: CatalogueArrays
     zone: ZoneTable
     allowed: npt.NDArray[np.uint8]
+    books: Books
     _desks: threading.local = field(default_factory=threading.local)
 
     @classmethod
@@ -60,6 +63,7 @@ class Serving:
         offers: OffersModel | None = None,
         churn: ChurnModel | None = None,
         value: ValueModel | None = None,
+        costs: Costs | None = None,
     ) -> Self:
         """Bind what belongs together.
 
@@ -75,7 +79,8 @@ class Serving:
             )
         allowed = snapshot.catalogue.offerable.astype(np.uint8)
         cat = catalogue_arrays(snapshot.catalogue)
-        return cls(snapshot, population, offers, churn, value, cat, snapshot.zone(), allowed)
+        books = Books.of(snapshot, costs)
+        return cls(snapshot, population, offers, churn, value, cat, snapshot.zone(), allowed, books)
 
     @property
     def history(self) -> PurchaseHistory:

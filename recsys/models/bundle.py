@@ -48,15 +48,17 @@ def library_versions() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One scorer and what its raw score means: prediction = scale · link(raw), times the feature `offset` where named.
+    """One scorer and what its raw score means: scale · link(raw), times the feature `offset`^`power` where named.
 
-    With an offset the scorer learned a correction to what another model expects.
+    With an offset the scorer learned a correction to what another model expects; a power below 1 says that only this
+    share of the score did (a blend of forests, see `training.trees.blended`).
     """
 
     scorer: Scorer
     link: str = "identity"
     scale: float = 1.0
     offset: str = ""
+    power: float = 1.0
 
     @property
     def suffix(self) -> str:
@@ -188,7 +190,13 @@ def _to_files(content: BundleContent) -> Files:
 
 def _manifest(content: BundleContent, files: Files) -> dict[str, Any]:
     parts = {
-        name: {"file": f"{name}.{part.suffix}", "link": part.link, "scale": part.scale, "offset": part.offset}
+        name: {
+            "file": f"{name}.{part.suffix}",
+            "link": part.link,
+            "scale": part.scale,
+            "offset": part.offset,
+            "power": part.power,
+        }
         for name, part in content.parts.items()
     }
     return {
@@ -274,10 +282,10 @@ def _from_files(manifest: dict[str, Any], files: Files) -> BundleContent:
 def _part(name: str, stored: Mapping[str, Any], files: Files) -> Part:
     try:
         text = files[stored["file"]].decode()
-        scale, offset = float(stored["scale"]), str(stored.get("offset", ""))
+        scale, offset, power = float(stored["scale"]), str(stored.get("offset", "")), float(stored.get("power", 1.0))
     except (KeyError, UnicodeDecodeError, ValueError) as error:
         raise BundleError(f"Part {name} can't be read", found=f"{type(error).__name__}: {error}") from error
-    return Part(load_scorer(text), stored["link"], scale, offset)
+    return Part(load_scorer(text), stored["link"], scale, offset, power)
 
 
 def _check_golden(content: BundleContent, files: Files) -> None:

@@ -1,29 +1,30 @@
 """The value model: what a customer is expected to spend and how often to order within the horizon."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+import numba
 import numpy as np
 
 from recsys.models.bundle import Bundle, BundleContent, Part
 from recsys.models.intervals import IntervalBins
 from recsys.models.links import apply_link
+from recsys.models.predictive import PROBABILITIES, Predictive
 from recsys.models.reading import expect_name, named, part_of
 from recsys.models.rows import Floats, Rows
 from recsys.models.spec import FeatureSpec
 
-LEVELS = (0.5, 0.8, 0.95)
-"""Probabilities that intervals are made for."""
+PREDICTIVE = "predictive"
+"""Name of the fact that holds `Predictive.to_json()`."""
 
-
-def band_name(part: str, level: float) -> str:
-    """Name of an interval table in a bundle: `orders 95%`."""
-    return f"{part} {level:.0%}"
+PREDICTIVE_FEATURES = ("pareto_alive", "purchase_days")
+"""Features that the distribution reads beside the forecasts."""
 
 
 class Expected(NamedTuple):
-    """Predictions (n,): spend, low and high [minor units], orders [count]; all ≥ 0."""
+    """Predictions (n,): spend and the ends of its 80% interval [minor units], orders [count]; all ≥ 0."""
 
     spend: Floats
     orders: Floats
@@ -31,32 +32,42 @@ class Expected(NamedTuple):
     high: Floats
 
 
+class Outlook(NamedTuple):
+    """Quantiles of orders [count] and spend [minor units], each (n, probabilities asked for)."""
+
+    orders: Floats
+    spend: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class ValueModel:
     """Scores customers; rows are customer features.
 
     spend, orders  scorers with link and scale; a prediction below 0 counts as 0
-    intervals      where the spend will fall with probability `intervals.level`
+    intervals      where the spend will fall with probability `intervals.level`; only where `predictive` is missing
     version        the registry's version and the digest, as the loader names them
-    bands          tables by `band_name(part, level)` for spend and orders at LEVELS; empty in older bundles
+    predictive     what may happen beside what is expected; None in older bundles
     """
 
     feature_spec: FeatureSpec
     spend: Part
     orders: Part
-    intervals: IntervalBins
+    intervals: IntervalBins | None
     facts: Mapping[str, Any]
     version: str
-    bands: Mapping[str, IntervalBins] = field(default_factory=dict)
+    predictive: Predictive | None = None
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, version: str) -> Self:
         """Raises: BundleError if the bundle is no value bundle or lacks something."""
         expect_name(bundle, "value")
         content = bundle.content
-        intervals = named(content.intervals, "spend", "interval table")
         parts = part_of(bundle, "spend"), part_of(bundle, "orders")
-        return cls(content.spec, *parts, intervals, content.facts, version, content.intervals)
+        if PREDICTIVE in content.facts:
+            predictive = Predictive.from_json(content.facts[PREDICTIVE])
+            return cls(content.spec, *parts, None, content.facts, version, predictive)
+        intervals = named(content.intervals, "spend", "interval table")
+        return cls(content.spec, *parts, intervals, content.facts, version)
 
     @property
     def growth_exponent(self) -> float:
@@ -64,25 +75,47 @@ class ValueModel:
         return float(self.facts.get("growth_exponent", 0.0))
 
     @property
+    def tiers(self) -> tuple[float, ...]:
+        """Expected spend at which the next value tier begins, ascending [minor units]; () in older bundles."""
+        return tuple(float(each) for each in self.facts.get("tiers", ()))
+
+    @property
     def horizon_days(self) -> int:
         """The predictions are about this many days after `as_of` [days]."""
         return self.feature_spec.horizon_days
 
-    def expected(self, X: Rows) -> Expected:
-        """Spend with its interval, and orders, within the horizon for rows (n, f)."""
-        spend = predicted(self.spend, X)
-        low, high = self.intervals.apply(spend)
-        return Expected(spend, predicted(self.orders, X), np.maximum(low, 0.0), np.maximum(high, 0.0))
+    def expected(self, X: Rows, longer: Floats | float = 1.0) -> Expected:
+        """Spend with its 80% interval, and orders, within the horizon for rows (n, f), carried on by `longer` (n,)."""
+        spend, orders = predicted(self.spend, X), predicted(self.orders, X)
+        if self.predictive is not None:
+            _, amounts = self._quantiles(self.predictive, X, orders, spend, longer, (0.1, 0.9))
+            low, high = amounts[:, 0], amounts[:, 1]
+        elif self.intervals is not None:
+            low, high = (np.maximum(each, 0.0) * longer for each in self.intervals.apply(spend))
+        return Expected(spend * longer, orders * longer, low, high)
 
-    def band(self, X: Rows, part: str, level: float) -> tuple[Floats, Floats]:
-        """(low, high) of `part` (`spend` [minor units] or `orders`) for rows (n, f): holds with probability `level`.
+    def outlook(
+        self, X: Rows, longer: Floats | float = 1.0, probabilities: Sequence[float] = PROBABILITIES
+    ) -> Outlook | None:
+        """Quantiles for rows (n, f), carried on by `longer` (n,); None where the bundle has no distribution."""
+        if self.predictive is None:
+            return None
+        orders, spend = predicted(self.orders, X), predicted(self.spend, X)
+        return self._quantiles(self.predictive, X, orders, spend, longer, probabilities)
 
-        Raises:
-            BundleError: the bundle has no such table.
-        """
-        table = named(self.bands, band_name(part, level), "interval table")
-        low, high = table.apply(predicted(self.spend if part == "spend" else self.orders, X))
-        return np.maximum(low, 0.0), np.maximum(high, 0.0)
+    def _quantiles(
+        self,
+        predictive: Predictive,
+        X: Rows,
+        orders: Floats,
+        spend: Floats,
+        longer: Floats | float,
+        probabilities: Sequence[float],
+    ) -> Outlook:
+        alive, days = (
+            np.asarray(X[:, self.feature_spec.names.index(name)], np.float64) for name in PREDICTIVE_FEATURES
+        )
+        return Outlook(*predictive.quantiles(orders, spend, alive, days, longer, probabilities))
 
     def contributions(self, X: Rows) -> Floats:
         """What each feature added to the raw spend score, (n, f + 1), the last column the bias."""
@@ -90,11 +123,21 @@ class ValueModel:
 
 
 def predicted(part: Part, X: Rows) -> Floats:
-    """Scale · link(raw) · offset (n,) of rows (n, f), at least 0; training fits `IntervalBins` on the same numbers."""
+    """Scale · link(raw) · offset^power (n,) of rows (n, f), at least 0; training fits on the same numbers."""
     values: Floats = np.maximum(apply_link(part.scorer.raw(X), part.link, part.scale), 0.0)
     if part.offset:
-        values = values * np.asarray(X[:, part.scorer.feature_names.index(part.offset)], np.float64)
+        column = np.ascontiguousarray(X[:, part.scorer.feature_names.index(part.offset)], np.float64)
+        values = values * (column if part.power == 1.0 else _powers(column, part.power))
     return values
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _powers(values: Any, power: float) -> Any:
+    """One scalar power per element: numpy's vectorised one may differ in the last bit with the array's length."""
+    out = np.empty(len(values))
+    for i in range(len(values)):
+        out[i] = math.pow(values[i], power)
+    return out
 
 
 def carried(growth: Floats | float, exponent: float, short: float, long: float) -> Floats:
@@ -109,17 +152,18 @@ def value_content(
     *,
     spend: Part,
     orders: Part,
-    intervals: IntervalBins,
-    bands: Mapping[str, IntervalBins] | None = None,
+    intervals: IntervalBins | None = None,
+    predictive: Predictive | None = None,
     facts: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> BundleContent:
-    """What a value bundle consists of; spend in minor units; `bands` by `band_name`."""
+    """What a value bundle consists of; spend in minor units; `predictive`, or where it is missing `intervals`."""
+    told = {} if predictive is None else {PREDICTIVE: predictive.to_json()}
     return BundleContent(
         name="value",
         spec=spec,
         parts={"spend": spend, "orders": orders},
-        intervals={"spend": intervals, **(bands or {})},
-        facts=facts or {},
+        intervals={} if intervals is None else {"spend": intervals},
+        facts={**(facts or {}), **told},
         metrics=metrics or {},
     )

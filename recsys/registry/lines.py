@@ -28,6 +28,9 @@ from recsys.population.facts import Population
 
 N_OFFERS = 10
 
+NESTED = {"reasons", "intervals", "worth"}
+"""What a table of plain columns leaves out."""
+
 
 def save_catalogue(snapshot: Snapshot, directory: Path) -> Path:
     """Write what of a snapshot is not about customers: catalogue, stores, channels and facts."""
@@ -164,4 +167,4 @@ def _row(serving: Serving, customer: str, orders: list[OrderEvent], as_of: int) 
     scores = score(serving, customer, orders, as_of)
     found = scores.churn or scores.value
     values = asdict(found) if found is not None else {}
-    return {c.CUSTOMER: customer, **{name: value for name, value in values.items() if name != "reasons"}}
+    return {c.CUSTOMER: customer, **{name: value for name, value in values.items() if name not in NESTED}}

@@ -12,8 +12,8 @@ from recsys.features.pairs import PAIR_FEATURES
 from recsys.models.bundle import NAMES, BundleContent, Part, write_bundle
 from recsys.models.calibration import Platt
 from recsys.models.churn import churn_content
-from recsys.models.intervals import IntervalBins
 from recsys.models.offers import offers_content
+from recsys.models.predictive import GRID, Predictive
 from recsys.models.spec import FeatureSpec
 from recsys.models.value import value_content
 from recsys.population.fit import fit_population
@@ -53,6 +53,13 @@ def linear_content(name: str, seed: int = 1) -> BundleContent:
     scorer = attentive(CUSTOMER_FEATURES, seed)
     if name == "churn":
         return churn_content(spec, scorer, CURVE, metrics=metrics)
-    knots = np.array([0.0, 1e6])
-    bins = IntervalBins(knots, knots * 0.5, knots * 2.0, 0.8)
-    return value_content(spec, spend=Part(scorer), orders=Part(scorer), intervals=bins, metrics=metrics)
+    facts = {"growth_exponent": 0.1, "tiers": [100.0, 1_000.0, 10_000.0]}
+    parts = {"spend": Part(scorer), "orders": Part(scorer, scale=0.01)}
+    return value_content(spec, **parts, predictive=plain_distribution(), facts=facts, metrics=metrics)
+
+
+def plain_distribution() -> Predictive:
+    """Nearly everyone alive, geometric orders, ratios even between 0 and 2."""
+    living, shape = np.array([2.0, 0.1, 0.5, 0.2]), np.array([0.1, 0.1, 0.3])
+    ratios = np.array([2.0 * GRID, 0.5 + GRID])
+    return Predictive(living, shape, np.array([0.0, -0.5, -0.1]), np.array([-2.0, 0.0]), ratios)

@@ -6,6 +6,7 @@ from typing import Any
 
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning import Serving
+from recsys.decisioning.books import Costs
 from recsys.errors import WrongModel
 from recsys.features.customer import CUSTOMER_FEATURES
 from recsys.features.pairs import PAIR_FEATURES
@@ -22,16 +23,21 @@ FEATURES = {"offers": PAIR_FEATURES, "churn": CUSTOMER_FEATURES, "value": CUSTOM
 
 
 def open_serving(
-    snapshot: Snapshot, population: Path, bundles: Mapping[str, Path | None], key: bytes | None
+    snapshot: Snapshot,
+    population: Path,
+    bundles: Mapping[str, Path | None],
+    key: bytes | None,
+    costs: Costs | None = None,
 ) -> Serving:
     """Bind a snapshot, its population directory and the bundle directories of the champions.
 
     Raises:
         SnapshotError: no population facts, or another snapshot's.
         BundleError: a bundle is damaged.
+        SettingsError: the costs make no sense.
     """
     models = {name: open_model(name, bundle, key) for name, bundle in bundles.items() if bundle is not None}
-    return Serving.of(snapshot, Population.load(population), **models)
+    return Serving.of(snapshot, Population.load(population), **models, costs=costs)
 
 
 def open_model(name: str, directory: Path, key: bytes | None) -> Any:

@@ -1,16 +1,31 @@
 """Answers → rows of two tables: one row a customer, one row an offer. The numbers are the answers' own bits."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
 
-from recsys.decisioning.answers import ChurnScore, OffersAnswer, Reason, ScoresAnswer, ValueScore
+from recsys.decisioning.answers import ChurnScore, Interval, OffersAnswer, Reason, ScoresAnswer, ValueScore, Worth
+from recsys.models.predictive import LEVELS
 
 Table = Literal["scores", "offers"]
 TABLES: tuple[Table, ...] = ("scores", "offers")
+
+ENDPOINTS = tuple((part, end) for part in ("spend", "orders") for end in ("low", "high"))
+ENDS = tuple((part, end, level) for level in LEVELS for part, end in ENDPOINTS)
+"""Ends of the intervals, a column each: `spend_low_50`, `orders_high_95` …"""
+
+
+def _worth_column(name: str) -> str:
+    """Column of a field of `Worth`."""
+    return "worth_days" if name == "days" else name
+
+
+WORTHS = tuple(_worth_column(each.name) for each in fields(Worth))
+WORTH = {"worth_days": pa.int32(), "paid_back": pa.bool_(), "profitable": pa.bool_()}
+"""Types of the columns that are no amounts."""
 
 REASONS = pa.list_(pa.struct([("code", pa.string()), ("text", pa.string()), ("evidence", pa.string())]))
 """`evidence` is a JSON object of the figures in the text."""
@@ -45,6 +60,12 @@ def schema(table: Table, zone: str) -> pa.Schema:
             ("value_horizon_days", pa.int32()),
             ("year_spend", pa.float64()),
             ("year_is_extrapolated", pa.bool_()),
+            ("median_spend", pa.float64()),
+            ("median_orders", pa.float64()),
+            ("value_tier", pa.string()),
+            *((f"{part}_{end}_{level:.0%}".rstrip("%"), pa.float64()) for part, end, level in ENDS),
+            *((name, WORTH.get(name, pa.float64())) for name in WORTHS if name != "pays_back_at"),
+            ("pays_back_at", instant),
         ],
         "offers": [
             ("customer_id", pa.string()),
@@ -100,6 +121,20 @@ def _value(score: ValueScore | None) -> dict[str, Any]:
         "value_horizon_days": score.horizon_days,
         "year_spend": score.year_spend,
         "year_is_extrapolated": score.year_is_extrapolated,
+        "median_spend": score.median_spend,
+        "median_orders": score.median_orders,
+        "value_tier": score.tier,
+        **_intervals(score.intervals),
+        **{_worth_column(each.name): getattr(score.worth, each.name) for each in fields(Worth)},
+    }
+
+
+def _intervals(bands: Iterable[Interval]) -> dict[str, float]:
+    """Ends by column, as `spend_low_50`."""
+    return {
+        f"{part}_{end}_{each.level:.0%}".rstrip("%"): getattr(each, f"{part}_{end}")
+        for each in bands
+        for part, end in ENDPOINTS
     }
 
 

@@ -1,6 +1,7 @@
 """Answers of the library → bodies of the HTTP interface: instants as ISO text in the business time zone."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from msgspec import structs
 
@@ -14,6 +15,7 @@ from serving.http.bodies import (
     ChurnBody,
     Context,
     DecisionBody,
+    IntervalBody,
     Line,
     ModelMarkBody,
     OfferBody,
@@ -21,6 +23,7 @@ from serving.http.bodies import (
     ReasonBody,
     ScoresBody,
     ValueBody,
+    WorthBody,
 )
 
 
@@ -127,6 +130,11 @@ def _value(score: ValueScore, zone: str) -> ValueBody:
         year_spend=score.year_spend,
         year_is_extrapolated=score.year_is_extrapolated,
         model_version=score.model_version,
+        median_spend=score.median_spend,
+        median_orders=score.median_orders,
+        tier=score.tier,
+        intervals=tuple(IntervalBody(**asdict(each)) for each in score.intervals),
+        worth=WorthBody(**(asdict(score.worth) | {"pays_back_at": _iso(score.worth.pays_back_at, zone)})),
     )
 
 

@@ -9,7 +9,7 @@ that fill it, and all of it as one long window seen from the middle; each look i
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -39,6 +39,7 @@ ROOT = FIGURES.parents[1]
 SAMPLE = "sample"
 """Name of the packaged data set."""
 
+MODELS = ("churn", "value")
 THREADS = 2
 
 
@@ -83,13 +84,13 @@ def _day_end(instant: int, end: int) -> int:
     return end - -(-(end - instant) // DAY) * DAY
 
 
-def run(name: str, snapshot: Snapshot, *, final: bool) -> list[Case]:
-    """All cases of a data set."""
+def run(name: str, snapshot: Snapshot, models: Collection[str], *, final: bool) -> list[Case]:
+    """All cases of a data set about `models`."""
     known, questions = halves(snapshot, final=final)
     pasts, split = Pasts(known, threads=THREADS), "test" if final else "validation"
     stop = max(cut + days * DAY for _, cut, days in questions)
     cases = []
-    for model, cut, days in questions:
+    for model, cut, days in (each for each in questions if each[0] in models):
         start = time.perf_counter()
         case = (churn_case if model == "churn" else value_case)(name, split, pasts, cut, days, stop)
         print(f"{case.name}: {time.perf_counter() - start:.0f} s", flush=True)
@@ -102,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("BENCH_DATA"), help="folder with the files")
     parser.add_argument("--final", action="store_true", help="judge on the second half and log the look")
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS, help="default both")
     parser.add_argument("--only", nargs="*", default=[], help="names of mappings; default all that are found")
     arguments = parser.parse_args()
     if arguments.data is None:
@@ -110,20 +112,27 @@ def main() -> None:
     split = "test" if arguments.final else "validation"
     command = "make bench-scores" + (" FINAL=--final" if arguments.final else "")
     for name, snapshot in data_sets(Path(arguments.data), arguments.only):
-        cases = run(name, snapshot, final=arguments.final)
-        text = msgspec.json.format(msgspec.json.encode(cases), indent=1)
-        (CASES / f"{name}.{split}.json").write_bytes(text + b"\n")
+        cases = run(name, snapshot, arguments.models, final=arguments.final)
+        keep_cases(CASES / f"{name}.{split}.json", cases, arguments.models)
         asked = [each for case in cases for each in goals(case, command)]
         if arguments.final:
-            log_look(["churn", "value"], {each["name"]: str(each["value"]) for each in asked})
-        write_figures("scores", [*others(name, split), *asked])
+            log_look(arguments.models, {each["name"]: str(each["value"]) for each in asked})
+        write_figures("scores", [*others(name, split, arguments.models), *asked])
 
 
-def others(name: str, split: str) -> list[dict[str, Any]]:
-    """Figures kept of other data sets and of the other split."""
+def keep_cases(path: Path, cases: list[Case], models: Collection[str]) -> None:
+    """Write `cases` beside those of other models that the file holds."""
+    known = msgspec.json.decode(path.read_bytes(), type=list[Case]) if path.exists() else []
+    kept = [each for each in known if each.model not in models]
+    path.write_bytes(msgspec.json.format(msgspec.json.encode([*kept, *cases]), indent=1) + b"\n")
+
+
+def others(name: str, split: str, models: Collection[str]) -> list[dict[str, Any]]:
+    """Figures kept of other data sets, of the other split and of other models."""
     path = FIGURES / "scores.json"
     known = read_figures(path) if path.exists() else []
-    return [each for each in known if (each["name"].partition(",")[0], each["split"]) != (name, split)]
+    replaced = {(name, model, split) for model in models}
+    return [each for each in known if (*each["name"].split(", ")[:2], each["split"]) not in replaced]
 
 
 if __name__ == "__main__":

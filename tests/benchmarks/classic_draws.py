@@ -1,10 +1,12 @@
 """What Pareto/NBD × Gamma-Gamma thinks may happen: draws from each customer's predictive distribution."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from recsys.features.customer import CUSTOMER_FEATURES
-from recsys.models.value import LEVELS, band_name
+from recsys.models.value import Outlook
 from recsys.population.btyd import summaries
 from training.tables import Past
 
@@ -13,14 +15,10 @@ Floats = npt.NDArray[np.float64]
 DRAWS = 200
 
 
-def classic_bands(past: Past, horizon_days: int, seed: int = 0) -> dict[str, tuple[Floats, Floats]]:
-    """Central intervals (n_customers,) of orders and spend [minor units] by `band_name`."""
-    found = {}
-    for part, draws in zip(("orders", "spend"), drawn(past, horizon_days, seed), strict=True):
-        for level in LEVELS:
-            low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0, method="inverted_cdf")
-            found[band_name(part, level)] = (low, high)
-    return found
+def classic_outlook(past: Past, horizon_days: int, probabilities: Sequence[float], seed: int = 0) -> Outlook:
+    """Quantiles (n_customers, len(probabilities)) of orders and spend [minor units]."""
+    drawings = drawn(past, horizon_days, seed)
+    return Outlook(*(np.quantile(each, probabilities, axis=0, method="inverted_cdf").T for each in drawings))
 
 
 def drawn(past: Past, horizon_days: int, seed: int) -> tuple[Floats, Floats]:

@@ -12,11 +12,11 @@ from recsys.evaluation import bootstrap, metrics, money, probability
 from recsys.evaluation.metrics import Forecast
 from recsys.evaluation.results import Contender, Difference, MetricRow, MetricTable, Role
 from recsys.features.customer import CUSTOMER_FEATURES
-from recsys.models.value import LEVELS, band_name
-from tests.benchmarks.classic_draws import classic_bands
+from recsys.models.predictive import LEVELS, PROBABILITIES
+from tests.benchmarks.classic_draws import classic_outlook
 from training.fits import MODEL, ModelFit
 from training.models import MODELLING, feasible_horizon
-from training.served import churn_scores, value_bands, value_scores
+from training.served import churn_scores, value_outlook, value_scores
 from training.tables import Pasts
 from training.windows import first_order, plan_fit
 
@@ -40,6 +40,14 @@ DRAWS = 100
 """Resamples behind the interval of a difference of Ginis."""
 
 ACTIVE, NULL_ECE = "auc of buying", "ece of a perfect model, 95%"
+MEDIAN_MAE, PIT = "mae of the median", "pit deviation"
+
+PITS = tuple(float(p) for p in np.linspace(0.0125, 0.9875, 40))
+"""Quantiles between which an outcome is placed for the probability integral transform."""
+
+ASKED = tuple(sorted({*PROBABILITIES, *PITS}))
+DRAWN = "Pareto/NBD as fitted"
+"""The classic with a predictive distribution of its own, drawn customer by customer."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +98,20 @@ def value_case(data: str, split: str, pasts: Pasts, cut: int, horizon: int, know
     spend |= {name: Forecast(each["spend"] / unit) for name, each in classic.items()}
     orders = {name: Forecast(each.orders) for name, each in expected.items()}
     orders |= {name: Forecast(each["orders"]) for name, each in classic.items()}
-    bands = {each.name: value_bands(each.content, past, horizon) for each in fit.contenders if each.name == MODEL}
-    bands |= {"Pareto/NBD as fitted": classic_bands(past, horizon)}
+    outlooks = {each.name: value_outlook(each.content, past, horizon, ASKED) for each in fit.contenders}
+    outlooks = {name: each for name, each in outlooks.items() if name == MODEL and each is not None}
+    outlooks[DRAWN] = classic_outlook(past, horizon, ASKED)
+    outcomes = {"orders": labels.orders.astype(np.float64), "spend": labels.spend / unit}
+    quantiles = {name: {"orders": each.orders, "spend": each.spend / unit} for name, each in outlooks.items()}
     tables = (
-        _money(fit, "orders", labels.orders.astype(np.float64), orders),
-        _money(fit, "spend", labels.spend / unit, spend),
-        _bands(fit, "intervals of orders", "orders", labels.orders.astype(np.float64), bands),
-        _bands(fit, "intervals of spend", "spend", labels.spend.astype(np.float64), bands),
+        *(
+            _money(fit, part, outcomes[part], forecasts, {name: each[part] for name, each in quantiles.items()})
+            for part, forecasts in (("orders", orders), ("spend", spend))
+        ),
+        *(
+            _bands(fit, f"intervals of {part}", actual, {name: each[part] for name, each in quantiles.items()})
+            for part, actual in outcomes.items()
+        ),
     )
     return _case(data, split, fit, pasts, cut, horizon, tables)
 
@@ -121,13 +136,33 @@ def _column(rows: npt.NDArray[np.float32], name: str) -> Floats:
     return rows[:, CUSTOMER_FEATURES.index(name)].astype(np.float64)
 
 
-def _money(fit: ModelFit, part: str, actual: Floats, forecasts: Mapping[str, Forecast]) -> MetricTable:
+def _money(
+    fit: ModelFit, part: str, actual: Floats, forecasts: Mapping[str, Forecast], quantiles: Mapping[str, Floats]
+) -> MetricTable:
+    """Forecasts beside one another, and the absolute error of those who tell a median too."""
     means = {name: each.mean for name, each in forecasts.items()}
     bought = (actual > 0).astype(np.float64)
     rows = {name: _rows(actual, each, bought) for name, each in forecasts.items()}
+    medians = {name: money.absolute_errors(actual, _quantile(each, 0.5)) for name, each in quantiles.items()}
+    for name, errors in medians.items():
+        rows[name] = (*rows[name], MetricRow(MEDIAN_MAE, float(errors.mean()), better="lower"))
     rivals = {name: each for name, each in means.items() if name in (MODEL, *CLASSICS)}
     differences = _paired(rivals, partial(_differences, actual, bought))
+    against = {f"{name} (mean)": money.absolute_errors(actual, means[name]) for name in CLASSICS}
+    against |= {f"{name} (median)": each for name, each in medians.items() if name != MODEL}
+    if MODEL in medians:
+        differences += tuple(_error_gap(medians[MODEL], name, errors) for name, errors in against.items())
     return MetricTable(part, len(actual), _contenders(fit, rows), differences)
+
+
+def _error_gap(mine: Floats, other: str, theirs: Floats) -> Difference:
+    return Difference(MEDIAN_MAE, MODEL, other, *map(float, bootstrap.paired_interval(mine, theirs)))
+
+
+def _quantile(quantiles: Floats, probability: float) -> Floats:
+    """Column of ASKED (n,)."""
+    column: Floats = quantiles[:, ASKED.index(probability)]
+    return column
 
 
 def _rows(actual: Floats, forecast: Forecast, bought: Floats) -> tuple[MetricRow, ...]:
@@ -165,39 +200,68 @@ def _differences(
     return tuple(Difference(metric, first, second, *map(float, interval)) for metric, interval in of.items())
 
 
-def _bands(
-    fit: ModelFit, title: str, part: str, actual: Floats, bands: Mapping[str, Mapping[str, tuple[Floats, Floats]]]
-) -> MetricTable:
-    """Coverage and interval score [mean of the outcome] of the model's intervals and the classic's own."""
+def _bands(fit: ModelFit, title: str, actual: Floats, quantiles: Mapping[str, Floats]) -> MetricTable:
+    """Coverage, interval score [mean of the outcome] and randomised PIT of the model and the classic's own."""
     unit = max(float(actual.mean()), 1e-9)
-    rows = {
-        name: tuple(
-            row
-            for level in LEVELS
-            for low, high in (of[band_name(part, level)],)
-            for row in (
-                MetricRow(f"coverage {level:.0%}", float(money.covered(actual, low, high).mean()), better="level"),
-                MetricRow(f"score {level:.0%}", float(money.interval_scores(actual, low, high, level).mean() / unit)),
-            )
-        )
-        for name, of in bands.items()
+    scores = {
+        name: {level: _band_scores(actual, of, level) / unit for level in LEVELS} for name, of in quantiles.items()
     }
-    scored = {name: {level: of[band_name(part, level)] for level in LEVELS} for name, of in bands.items()}
+    rows = {
+        name: (
+            *(
+                row
+                for level in LEVELS
+                for row in (
+                    MetricRow(f"coverage {level:.0%}", float(_covered(actual, of, level).mean()), better="level"),
+                    MetricRow(f"score {level:.0%}", float(scores[name][level].mean())),
+                )
+            ),
+            MetricRow(PIT, pit_deviation(actual, of), better="lower"),
+        )
+        for name, of in quantiles.items()
+    }
     pairs = tuple(
-        Difference(f"score {level:.0%}", MODEL, other, *map(float, _score_gap(actual, scored, other, level, unit)))
-        for other in scored
+        Difference(
+            f"score {level:.0%}", MODEL, other, *map(float, bootstrap.paired_interval(mine[level], theirs[level]))
+        )
+        for mine in [scores.get(MODEL)]
+        if mine is not None
+        for other, theirs in scores.items()
+        if other != MODEL
         for level in LEVELS
-        if other != MODEL and MODEL in scored
     )
     return MetricTable(title, len(actual), _contenders(fit, rows), pairs)
 
 
-def _score_gap(
-    actual: Floats, bands: Mapping[str, Mapping[float, tuple[Floats, Floats]]], other: str, level: float, unit: float
-) -> bootstrap.Interval:
-    """Interval score of the model less that of `other`."""
-    mine, theirs = (money.interval_scores(actual, *bands[name][level], level) / unit for name in (MODEL, other))
-    return bootstrap.paired_interval(mine, theirs)
+def _ends(quantiles: Floats, level: float) -> tuple[Floats, Floats]:
+    """Central interval, from the quantiles of PROBABILITIES."""
+    place = LEVELS.index(level)
+    return _quantile(quantiles, PROBABILITIES[2 - place]), _quantile(quantiles, PROBABILITIES[4 + place])
+
+
+def _band_scores(actual: Floats, quantiles: Floats, level: float) -> Floats:
+    scores: Floats = money.interval_scores(actual, *_ends(quantiles, level), level)
+    return scores
+
+
+def _covered(actual: Floats, quantiles: Floats, level: float) -> Floats:
+    return money.covered(actual, *_ends(quantiles, level))
+
+
+def pit_deviation(actual: Floats, quantiles: Floats, seed: int = 0) -> float:
+    """Mean distance of the randomised PIT's distribution from the uniform one; 0 for a perfect distribution.
+
+    Where an outcome lies between the quantiles PITS is its PIT; where several are equal to it (the mass at zero) it is
+    drawn among them (Czado, Gneiting, Held 2009, Biometrics 65(4), section 2).
+    """
+    columns = quantiles[:, [ASKED.index(p) for p in PITS]]
+    tolerance = 1e-9 * np.maximum(np.abs(actual), 1.0)
+    below = (columns < (actual - tolerance)[:, None]).sum(axis=1)
+    upto = (columns <= (actual + tolerance)[:, None]).sum(axis=1)
+    place = (below + np.random.default_rng(seed).random(len(actual)) * (upto - below + 1)) / (len(PITS) + 1)
+    u = np.linspace(0.05, 0.95, 19)
+    shares = np.searchsorted(np.sort(place), u, side="right") / max(len(place), 1)
+    return float(np.abs(shares - u).mean())
 
 
 def _misses(actual: Floats, predicted: Floats) -> float:

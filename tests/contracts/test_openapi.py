@@ -31,7 +31,8 @@ CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance,
 def state(tmp_path_factory: pytest.TempPathFactory) -> State:
     """Twenty random customers and three linear models."""
     place = tmp_path_factory.mktemp("contract") / "workspace"
-    workspace = Workspace.create(Settings(workspace=place, clock="snapshot"))
+    costs = {"margin": 0.3, "acquisition_cost": 2_000.0}
+    workspace = Workspace.create(Settings(workspace=place, clock="snapshot", **costs))
     publish_snapshot(place, random_snapshot(3, 20))
     publish_models(place)
     state = State(workspace, open_answers)

@@ -8,9 +8,9 @@ import msgspec
 from recsys.evaluation import metrics
 from recsys.evaluation.presentation import number
 from recsys.evaluation.results import MetricTable
-from recsys.models.value import LEVELS
+from recsys.models.predictive import LEVELS
 from tests.benchmarks.figures import FIGURES, read_figures
-from tests.benchmarks.score_cases import ACTIVE, NULL_ECE, Case
+from tests.benchmarks.score_cases import ACTIVE, MEDIAN_MAE, NULL_ECE, PIT, Case
 
 CHURN = (
     metrics.AUC,
@@ -24,18 +24,17 @@ CHURN = (
 )
 VALUE = (
     metrics.MAE,
+    MEDIAN_MAE,
     metrics.DEVIANCE,
     metrics.RMSE,
     metrics.SUM_RATIO,
     metrics.NORMALISED_GINI,
     ACTIVE,
     metrics.DECILE_ERROR,
-    metrics.COVERAGE,
-    metrics.INTERVAL_SCORE,
 )
 
 
-BANDS = tuple(f"{what} {level:.0%}" for level in LEVELS for what in ("coverage", "score"))
+BANDS = (*(f"{what} {level:.0%}" for level in LEVELS for what in ("coverage", "score")), PIT)
 
 
 def cases(split: str, model: str) -> list[Case]:

@@ -14,7 +14,7 @@ from recsys.models.intervals import IntervalBins
 from recsys.models.linear import Linear
 from recsys.models.offers import OffersModel, offers_content
 from recsys.models.spec import FeatureSpec
-from recsys.models.value import ValueModel, band_name, carried, value_content
+from recsys.models.value import ValueModel, carried, value_content
 from tests.models.forests import delicate_rows, random_model
 
 SPEC = FeatureSpec(("f0", "f1", "f2"), 28, "customer-1")
@@ -110,16 +110,12 @@ def test_an_offset_must_be_a_feature(tmp_path):
         write_bundle(tmp_path / "value", content)
 
 
-def test_a_band_is_the_table_of_its_part_and_level():
-    """At 10 orders the 95% table says 4 to 20; a level without a table is refused by name."""
-    bands = {band_name("orders", 0.95): BINS}
-    content = value_content(SPEC, spend=Part(LINEAR), orders=Part(LINEAR), intervals=BINS, bands=bands)
-    model = ValueModel.from_bundle(bundled(content), "1")
-    X = np.array([[5.5, 0.0, 0.0]])
+def test_the_power_of_an_offset_is_applied() -> None:
+    """A blend that starts from f1 with half its score says scale · exp(raw) · √f1: 0.5 · e¹ · 2 orders."""
+    parts = {"spend": Part(LINEAR), "orders": Part(LINEAR, "exp", 0.5, "f1", power=0.5)}
+    model = ValueModel.from_bundle(bundled(value_content(SPEC, **parts, intervals=BINS)), "1")
 
-    assert np.ravel(model.band(X, "orders", 0.95)).tolist() == [4.0, 20.0]
-    with pytest.raises(BundleError, match="orders 50%"):
-        model.band(X, "orders", 0.5)
+    assert model.expected(np.array([[1.0, 4.0, 0.0]])).orders[0] == pytest.approx(np.e, rel=1e-15)
 
 
 def test_carried_is_at_most_proportional():

@@ -40,7 +40,8 @@ class Scored:
 
 def base(directory: Path, **settings: Any) -> Workspace:
     """Forty random customers; every third has newer orders, three are known from events alone."""
-    chosen = {"clock": "snapshot", "refresh_seconds": 0.05, "threads": 2} | settings
+    costs = {"margin": 0.3, "acquisition_cost": 25.0, "contact_cost": 0.5}
+    chosen = {"clock": "snapshot", "refresh_seconds": 0.05, "threads": 2} | costs | settings
     workspace = Workspace.create(Settings(workspace=directory / "workspace", **chosen))
     snapshot = publish_snapshot(workspace.directory, random_snapshot(11, 40).with_facts(timezone=TZ))
     publish_models(workspace.directory)

@@ -18,7 +18,12 @@ VALUE = (
     "p_alive",
     "year_spend",
     "year_is_extrapolated",
+    "median_spend",
+    "median_orders",
 )
+
+
+INSTANTS = ("next_purchase_at", "next_purchase_low", "next_purchase_high", "pays_back_at")
 
 
 def told(reasons):
@@ -37,6 +42,11 @@ def customer_row(answer):
     row |= {"churn_probability": churn["probability"], "churn_horizon_days": churn["horizon_days"]}
     row |= {"churn_reasons": churn["reasons"], "value_horizon_days": value["horizon_days"]}
     row |= {name: value[name] for name in (*VALUE, "next_purchase_at", "next_purchase_low", "next_purchase_high")}
+    row |= {"value_tier": value["tier"], "worth_days": value["worth"]["days"]}
+    row |= {name: told for name, told in value["worth"].items() if name != "days"}
+    for each in value["intervals"]:
+        share = f"{100 * each['level']:.0f}"
+        row |= {f"{name}_{share}": told for name, told in each.items() if name != "level"}
     return row
 
 
@@ -45,7 +55,7 @@ def test_every_customer_s_scores_are_the_service_s(scored):
     rows = pq.read_table(scored.published.directory / "scores.parquet").to_pylist()
     for row in rows:
         row["churn_reasons"] = told(row["churn_reasons"])
-        row |= {name: iso(row[name]) for name in ("next_purchase_at", "next_purchase_low", "next_purchase_high")}
+        row |= {name: iso(row[name]) for name in INSTANTS}
     assert rows == [customer_row(scored.scores(row["customer_id"])) for row in rows]
 
 

@@ -17,7 +17,9 @@ from recsys.population.pareto import (
     integral,
     pareto_active,
     pareto_alive,
+    pareto_discounted,
     pareto_expected,
+    pareto_living,
     pareto_unconditional,
 )
 from recsys.population.pareto_fit import _loss, fit_pareto
@@ -212,3 +214,32 @@ def test_mbgnbd_differs_from_bgnbd_only_by_the_first_chance() -> None:
     x, t_x, _ = mbg_simulated(20_000, 50.0, 0.0)
     T = np.full(20_000, 50.0)
     assert fit_mbgnbd(x, t_x, T).log_likelihood > fit_bgnbd(x, t_x, T).log_likelihood
+
+
+@pytest.mark.parametrize("parameters", [CDNOW, OTHER, (0.5, 10.0, 3.5, 200.0)])
+@pytest.mark.parametrize("rate", [0.0005, 0.0027, 0.1])
+def test_discounted_for_ever_is_the_published_closed_form(parameters, rate) -> None:
+    """DERT of Fader, Hardie & Lee (2005), given life at T, with the confluent hypergeometric Ψ by scipy."""
+    r, alpha, s, beta = parameters
+    b = beta + 39.0
+    closed = (r + 4.0) / (alpha + 39.0) * b**s * rate ** (s - 1) * special.hyperu(s, s, rate * b)
+    found = pareto_discounted(*parameters, 4.0, 39.0, np.inf, rate)
+    assert found == pytest.approx(closed, rel=1e-7)
+
+
+@pytest.mark.parametrize("parameters", [CDNOW, OTHER])
+@pytest.mark.parametrize("t", [1.0, 52.0, 520.0])
+def test_discounted_is_the_integral_of_the_discounted_rate(parameters, t) -> None:
+    """Adaptive quadrature of e^(-rate τ) times the expected rate at τ, up to a finite time."""
+    r, alpha, s, beta = parameters
+    expected = integrate.quad(
+        lambda u: np.exp(-0.01 * u) * (r + 2.0) / (alpha + 39.0) * (1 + u / (beta + 39.0)) ** -s, 0, t, epsrel=1e-12
+    )[0]
+    assert pareto_discounted(*parameters, 2.0, 39.0, t, 0.01) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("parameters", [CDNOW, OTHER])
+def test_nothing_discounted_is_the_plain_expectation(parameters) -> None:
+    """At a rate of 0 every purchase counts whole."""
+    plain = pareto_living(*parameters, 2.0, 39.0, 52.0)
+    assert pareto_discounted(*parameters, 2.0, 39.0, 52.0, 0.0) == pytest.approx(plain, rel=1e-10)

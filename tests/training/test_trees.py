@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recsys.models.forest import Forest
-from training.trees import Rows, TreeSettings, grow, leafy, without
+from training.trees import Rows, TreeSettings, blended, grow, leafy, without
 
 NAMES = ("a", "b", "c")
 SETTINGS = leafy(TreeSettings("binary", "binary_logloss", 30, 5, {"num_leaves": 4}), 400)
@@ -41,3 +41,18 @@ def test_features_left_out_are_not_split_on(rows: Rows) -> None:
     """The strongest feature stays unused once it is left out."""
     text = grow(rows, NAMES, without(SETTINGS, NAMES, frozenset({"a"})), seed=1, threads=1).text
     assert lgb.Booster(model_str=text).feature_importance()[0] == 0
+
+
+def test_a_blend_is_the_weighted_sum_of_its_forests(rows: Rows) -> None:
+    """LightGBM itself reads the blend and gives 0.25 of the one raw score and 0.75 of the other."""
+    texts = tuple(grow(rows, NAMES, SETTINGS, seed=seed, threads=1).text for seed in (1, 2))
+    one, two = (lgb.Booster(model_str=text).predict(rows.X, raw_score=True) for text in texts)
+    found = lgb.Booster(model_str=blended(texts, (0.25, 0.75))).predict(rows.X, raw_score=True)
+    assert found == pytest.approx(0.25 * one + 0.75 * two, rel=1e-12)
+
+
+def test_a_blend_explains_itself(rows: Rows) -> None:
+    """Shapley values of a blend add up to its raw score."""
+    texts = tuple(grow(rows, NAMES, SETTINGS, seed=seed, threads=1).text for seed in (1, 2))
+    forest = Forest.from_text(blended(texts, (0.5, 0.5)))
+    assert forest.contributions(rows.X).sum(axis=1) == pytest.approx(forest.raw(rows.X), rel=1e-9, abs=1e-12)

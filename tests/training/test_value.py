@@ -10,12 +10,12 @@ from recsys.data.snapshot import Snapshot
 from recsys.features.customer import CUSTOMER_FEATURES
 from recsys.testing.builders import random_snapshot
 from training.fits import MODEL
-from training.served import value_bands, value_scores
+from training.served import value_scores
 from training.tables import Pasts
 from training.value import fit_value, growth_exponent
 from training.windows import FitPlan, WindowRules, first_order, plan_fit
 
-PARETO, PRIOR = CUSTOMER_FEATURES.index("pareto_orders"), CUSTOMER_FEATURES.index("prior_orders")
+PARETO = CUSTOMER_FEATURES.index("pareto_orders")
 
 
 @cache
@@ -61,20 +61,20 @@ def test_no_longer_window_no_correction() -> None:
     assert growth_exponent(pasts(), FitPlan(cut, days, (), cut - days * DAY)) == 0.0
 
 
-def test_intervals_are_nested_and_hold_the_levels_order() -> None:
-    """For every customer the 50% interval's upper end lies at or below that of 80%, and that below 95%."""
+def test_the_total_is_the_classics_times_orders_a_purchase_day() -> None:
+    """All contenders share out Pareto/NBD's expectation of the cut, counted in orders instead of purchase days."""
     fit = fit_value(pasts(), planned(14), seed=1, threads=1)
-    content = fit.contenders[0].content
-    bands = value_bands(content, pasts().at(whole().as_of), 14)
-    highs = [bands[f"orders {level}%"][1] for level in (50, 80, 95)]
-    assert bool(np.all(np.diff(np.array(highs), axis=0) >= -1e-9))
+    past = pasts().at(whole().as_of)
+    columns = {name: past.rows(14)[:, CUSTOMER_FEATURES.index(name)] for name in ("orders", "purchase_days")}
+    per_day = float(np.nansum(columns["orders"]) / np.nansum(columns["purchase_days"]))
+    wanted = past.rows(14)[:, PARETO].sum(dtype=np.float64) * per_day
+    totals = [value_scores(each.content, past, 14).orders.sum() for each in fit.contenders]
+    assert totals == pytest.approx([wanted] * len(totals), rel=1e-6)
 
 
-def test_trees_start_from_the_classic() -> None:
-    """The model's forecast over its offset is a factor that varies little where the classic is right already."""
+def test_the_model_is_the_geometric_mean_of_two_forests() -> None:
+    """Both of its parts keep the trees of a corrected and of a plain forest, half a score each."""
     fit = fit_value(pasts(), planned(14), seed=1, threads=1)
     model = fit.contender(MODEL)
     assert model is not None
-    past = pasts().at(whole().as_of)
-    factor = value_scores(model.content, past, 14).orders / past.rows(14)[:, PRIOR].astype(np.float64)
-    assert factor.std() / factor.mean() < 1.0
+    assert model.content.parts["orders"].scorer.n_trees == fit.trees["orders"] + fit.trees["orders alone"]  # type: ignore[attr-defined]

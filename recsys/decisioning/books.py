@@ -1,0 +1,136 @@
+"""What a customer costs and what is left of a sale: imported unit and acquisition costs beside the settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.columns import CUSTOMER, PRODUCT, UNIT_COST
+from recsys.data.history import HistoryArrays
+from recsys.data.mapping import ACQUISITION_COST
+from recsys.data.snapshot import Snapshot
+from recsys.errors import SettingsError
+from recsys.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+
+USUAL_ORDERS = 3.0
+"""The base's margin counts as much as so many orders of a customer's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the settings say, money in currency.
+
+    discount_rate     a year from now money is worth 1 / (1 + rate) of today's
+    value_days        how far ahead the value of a customer is counted [days]
+    margin            share of spend that is left, where the products' unit costs are unknown; None: unknown
+    contact_cost      what reaching the customer costs, once a horizon
+    acquisition_cost  what winning the customer cost, where the customers table does not say; None: unknown
+    """
+
+    discount_rate: float = 0.1
+    value_days: int = 1095
+    margin: float | None = None
+    contact_cost: float = 0.0
+    acquisition_cost: float | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The costs of a process."""
+        return cls(
+            settings.discount_rate,
+            settings.value_days,
+            settings.margin,
+            settings.contact_cost,
+            settings.acquisition_cost,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Books:
+    """Costs beside a snapshot.
+
+    unit_cost    float64 (n_products,)   cost of one piece, NaN where unknown [minor units]
+    acquisition  float64 (n_customers,)  what winning the customer cost, NaN where unknown [minor units]
+    margin       the base's share of spend that is left, NaN where nothing is known
+    usual        spend that the base's share weighs as much as [minor units]
+    """
+
+    costs: Costs
+    unit_cost: Floats
+    acquisition: Floats
+    margin: float
+    usual: float
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, costs: Costs | None = None) -> Self:
+        """Read the costs that were imported with `snapshot`.
+
+        Raises:
+            SettingsError: a cost or a rate makes no sense.
+        """
+        told = costs or Costs()
+        _check(told)
+        minor = float(10**snapshot.facts.minor_digits)
+        unit_cost = _column(snapshot.directory, "products.parquet", PRODUCT, UNIT_COST, snapshot.catalogue.products)
+        acquisition = _column(snapshot.directory, "customers.parquet", CUSTOMER, ACQUISITION_COST, snapshot.customers)
+        if told.acquisition_cost is not None:
+            acquisition = np.where(np.isnan(acquisition), told.acquisition_cost, acquisition)
+        margin, usual = _base_margin(snapshot, unit_cost * minor)
+        if np.isnan(margin) and told.margin is not None:
+            margin = told.margin
+        return cls(told, unit_cost * minor, acquisition * minor, margin, usual)
+
+
+def _check(costs: Costs) -> None:
+    if not (costs.discount_rate > -1 and costs.value_days > 0 and costs.contact_cost >= 0):
+        raise SettingsError("The costs make no sense", found=costs, expected="a rate above -1, days above 0, costs ≥ 0")
+
+
+def _column(directory: Path | None, file: str, key: str, name: str, ids: Any) -> Floats:
+    """One number an id from a table saved with the snapshot; NaN where it says nothing."""
+    found = np.full(len(ids), np.nan)
+    path = directory / file if directory else None
+    if path is None or not path.is_file():
+        return found
+    import polars as pl
+
+    if name not in pl.read_parquet_schema(path):
+        return found
+    table = pl.read_parquet(path, columns=[key, name])
+    place = ids.indices(table[key].cast(pl.String).to_list())
+    known = place >= 0
+    found[place[known]] = table[name].cast(pl.Float64).to_numpy()[known]
+    return found
+
+
+def _base_margin(snapshot: Snapshot, unit_cost: Floats) -> tuple[float, float]:
+    """Share of the base's spend that is left where unit costs are known (else NaN), and `usual` of `Books`."""
+    history = snapshot.history
+    if history.n_orders == 0:
+        return float("nan"), 1.0
+    usual = USUAL_ORDERS * max(float(history.line_amount.sum()) / history.n_orders, 1.0)
+    if not np.isfinite(unit_cost).any():
+        return float("nan"), usual
+    _, known, left = historic(history.arrays(), 0, history.n_orders, snapshot.as_of, unit_cost)
+    return (left / known if known > 0 else float("nan")), usual
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def historic(h: HistoryArrays, low: int, high: int, as_of: int, unit_cost: Any) -> Any:
+    """Spend of the orders `low:high` up to `as_of`, of its lines with a known cost, and their margin [minor units]."""
+    spend, known, left = 0.0, 0.0, 0.0
+    for order in range(low, high):
+        if h.order_time[order] > as_of:
+            continue
+        for line in range(h.line_start[order], h.line_start[order + 1]):
+            amount, product = np.float64(h.line_amount[line]), h.line_product[line]
+            spend += amount
+            if product >= 0 and np.isfinite(unit_cost[product]):
+                known += amount
+                left += amount - unit_cost[product] * np.float64(h.line_quantity[line])
+    return spend, known, left
