@@ -26,7 +26,7 @@ def score(
     reasons: Annotated[bool, typer.Option(help="With the reasons of offers and churn.")] = True,
     chunk: Annotated[int, typer.Option(min=1, help="Customers held in memory at once.")] = 2_000,
 ) -> None:
-    """Score the whole base at the workspace's clock and publish it as two tables with a manifest."""
+    """Score the whole base at the workspace's clock and publish it as three tables with a manifest."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -9,6 +9,7 @@ from recsys.population.factors import fit_factors
 from recsys.population.facts import Factors, Neighbours, Population, PopulationArrays, PopulationSpec, Transitions
 from recsys.population.items import bought_matrix, fit_assortment, fit_items, fit_popular
 from recsys.population.neighbours import fit_neighbours
+from recsys.population.timing_fit import fit_timing
 from recsys.population.transitions import fit_transitions
 
 
@@ -28,6 +29,7 @@ def fit_population(snapshot: Snapshot, spec: PopulationSpec | None = None, *, th
         transitions=transitions,
         factors=factors,
         base=fit_base(snapshot),
+        timing=fit_timing(snapshot),
     )
     assortment = fit_assortment(history, catalogue, len(snapshot.stores), as_of)
     return Population(as_of, snapshot.snapshot_id, spec, arrays, assortment)
