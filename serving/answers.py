@@ -12,6 +12,7 @@ from recsys.data.snapshot import Snapshot
 from recsys.data.tail import OrderEvent
 from recsys.decisioning import OfferRequest, OffersAnswer, Ranking, ScoresAnswer, Serving, rank, score
 from recsys.decisioning.record import ItemNames, ModelMark, Origin
+from recsys.decisioning.timing import TimingAnswer, timing
 from recsys.workspace import Workspace
 
 MODELS = ("offers", "churn", "value")
@@ -48,6 +49,11 @@ class Answers(Protocol):
         self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
     ) -> ScoresAnswer:
         """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
+
+    def timing(
+        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, categories: bool = True
+    ) -> TimingAnswer:
+        """When one customer buys next, seen at `as_of` [s]."""
 
     def models(self) -> tuple[ModelFacts, ...]:
         """The published models, those that are missing left out."""
@@ -89,6 +95,12 @@ class Opened:
     ) -> ScoresAnswer:
         """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
         return score(self.serving, customer_id, events, as_of, reasons=reasons, language=language)
+
+    def timing(
+        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, categories: bool = True
+    ) -> TimingAnswer:
+        """When one customer buys next, seen at `as_of` [s]."""
+        return timing(self.serving, customer_id, events, as_of, categories=categories)
 
     def models(self) -> tuple[ModelFacts, ...]:
         """The published models."""

@@ -28,7 +28,7 @@ def score(
     language: Annotated[str, typer.Option(help="Of the reasons: en, ru or uk.")] = "en",
     chunk: Annotated[int, typer.Option(min=1, help="Customers held in memory at once.")] = 2_000,
 ) -> None:
-    """Score the whole base at the workspace's clock and publish it as two tables with a manifest."""
+    """Score the whole base at the workspace's clock and publish it as three tables with a manifest."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

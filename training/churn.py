@@ -6,16 +6,17 @@ from dataclasses import replace
 from recsys.errors import NotEnoughData
 from recsys.evaluation.results import Role
 from recsys.features.customer import CUSTOMER_FEATURES
-from recsys.models.calibration import calibrate
+from recsys.models.bundle import BundleContent
+from recsys.models.calibration import Calibration, Platt, calibrate
 from recsys.models.churn import churn_content
-from recsys.models.forest import Forest
 from recsys.models.scorers import Scorer
+from training.crossfit import Keyed, cross_fit
 from training.fits import GROWING, MODEL, TOO_SMALL, Contender, ModelFit, customer_spec, fit_facts
 from training.rules import logit, rule
-from training.samples import FitSamples, Sample, fit_samples
+from training.samples import BUDGET, FitSamples, Sample, fit_samples, sample_keys, some
 from training.tables import Pasts
 from training.trees import Rows, TreeSettings, grow, leafy, without
-from training.windows import FitPlan
+from training.windows import FitPlan, uniform
 
 TREES = TreeSettings(
     objective="binary",
@@ -44,6 +45,9 @@ def fit_churn(
 ) -> ModelFit:
     """Fit everything on rows up to `plan.cut`; `trees` freezes their number, None finds it on the newest window.
 
+    The trees learn from the newest window too, and their curve comes from scores of customers they did not know
+    (`training.crossfit`). Platt's curve: both minimise log loss, and its curve ties nobody.
+
     Raises:
         NotEnoughData: too few customers, or too few of them stayed or left in the newest window.
     """
@@ -52,9 +56,14 @@ def fit_churn(
     baselines = [_contender(name, "baseline", scorer, plan, samples) for name, scorer in _baselines(samples)]
     if samples.train is None or not _both(samples.train):
         return ModelFit("churn", plan, tuple(baselines), notes=(TOO_SMALL,))
-    scorer, number = _forest(samples.train, samples.held_out, trees, seed, threads)
-    model = _contender(MODEL, "model", scorer, plan, samples)
-    return ModelFit("churn", plan, (*baselines, model), {"churn": number}, len(samples.train.orders))
+    settings = without(leafy(TREES, len(samples.train.orders)), CUSTOMER_FEATURES, GROWING)
+    number = trees["churn"] if trees else _number(samples.train, samples.held_out, settings, seed, threads)
+    earlier, newest = _keyed(pasts, plan, samples.train, samples.held_out, seed)
+    frozen = replace(settings, trees=number, patience=None)
+    fitted = cross_fit(earlier, newest, CUSTOMER_FEATURES, frozen, seed=seed, threads=threads)
+    content = _content(MODEL, "model", fitted.forest, Platt.fit(fitted.raw, fitted.label), plan)
+    rows = len(earlier.keys) + len(newest.keys)
+    return ModelFit("churn", plan, (*baselines, Contender(MODEL, "model", content)), {"churn": number}, rows)
 
 
 def _check_both(held_out: Sample, plan: FitPlan) -> None:
@@ -71,14 +80,17 @@ def _both(sample: Sample) -> bool:
     return bool(min(sample.left.sum(), len(sample.left) - sample.left.sum()) >= LEAST_OF_EACH)
 
 
-def _forest(
-    train: Sample, held_out: Sample, trees: Mapping[str, int] | None, seed: int, threads: int
-) -> tuple[Scorer, int]:
-    settings = without(leafy(TREES, len(train.orders)), CUSTOMER_FEATURES, GROWING)
-    settings = settings if trees is None else replace(settings, trees=trees["churn"], patience=None)
+def _number(train: Sample, held_out: Sample, settings: TreeSettings, seed: int, threads: int) -> int:
+    """Trees that predict the newest window best when only earlier ones are known."""
     held = Rows(held_out.X, held_out.left)
-    grown = grow(Rows(train.X, train.left), CUSTOMER_FEATURES, settings, seed=seed, threads=threads, held_out=held)
-    return Forest.from_text(grown.text), grown.trees
+    return grow(Rows(train.X, train.left), CUSTOMER_FEATURES, settings, seed=seed, threads=threads, held_out=held).trees
+
+
+def _keyed(pasts: Pasts, plan: FitPlan, train: Sample, held_out: Sample, seed: int) -> tuple[Keyed, Keyed]:
+    """Rows of the earlier windows and of the newest, the latter no more than its part of the budget."""
+    keys, newest = sample_keys(pasts, plan, seed=seed)
+    few = uniform(newest, seed + 1) < BUDGET / (len(plan.starts) + 1) / max(1, len(newest))
+    return Keyed(train, keys), Keyed(some(held_out, few), newest[few])
 
 
 def _baselines(samples: FitSamples) -> Iterator[tuple[str, Scorer]]:
@@ -95,4 +107,8 @@ def _baselines(samples: FitSamples) -> Iterator[tuple[str, Scorer]]:
 def _contender(name: str, role: Role, scorer: Scorer, plan: FitPlan, samples: FitSamples) -> Contender:
     """The score with the curve that the held-out rows give it."""
     curve = calibrate(scorer.raw(samples.held_out.X), samples.held_out.left)
-    return Contender(name, role, churn_content(customer_spec(plan), scorer, curve, facts=fit_facts(name, role, plan)))
+    return Contender(name, role, _content(name, role, scorer, curve, plan))
+
+
+def _content(name: str, role: Role, scorer: Scorer, curve: Calibration, plan: FitPlan) -> BundleContent:
+    return churn_content(customer_spec(plan), scorer, curve, facts=fit_facts(name, role, plan))

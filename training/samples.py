@@ -73,16 +73,27 @@ def fit_samples(pasts: Pasts, plan: FitPlan, *, seed: int) -> FitSamples:
         return FitSamples(None, held_out)
     if plan.shared:
         first = halves(pasts.at(plan.calibrate_at).keys, seed)
-        return FitSamples(_of(held_out, first), _of(held_out, ~first))
+        return FitSamples(some(held_out, first), some(held_out, ~first))
     parts = [_share(pasts, start, plan, seed) for start in plan.starts]
     train = Sample.joined(parts)
     return FitSamples(train if len(train.orders) >= LEAST else None, held_out)
 
 
+def sample_keys(pasts: Pasts, plan: FitPlan, *, seed: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Keys of the customers behind the rows that `fit_samples` gives: those of `train`, those of `held_out`."""
+    newest = pasts.at(plan.calibrate_at).keys
+    if plan.shared:
+        first = halves(newest, seed)
+        return newest[first], newest[~first]
+    parts = [pasts.at(start) for start in plan.starts]
+    kept = [past.keys[within_budget(past, BUDGET // len(parts), seed)] for past in parts]
+    return np.concatenate([*kept, newest[:0]]), newest
+
+
 def _share(pasts: Pasts, start: int, plan: FitPlan, seed: int) -> Sample:
     """Customers of one window, no more than its part of the budget."""
     whole = sample_at(pasts, start, plan.horizon_days, plan.cut)
-    return _of(whole, within_budget(pasts.at(start), BUDGET // len(plan.starts), seed))
+    return some(whole, within_budget(pasts.at(start), BUDGET // len(plan.starts), seed))
 
 
 def within_budget(past: Past, budget: int, seed: int) -> npt.NDArray[np.bool_]:
@@ -90,5 +101,6 @@ def within_budget(past: Past, budget: int, seed: int) -> npt.NDArray[np.bool_]:
     return uniform(past.keys, seed + 1) < budget / max(1, len(past.keys))
 
 
-def _of(sample: Sample, kept: npt.NDArray[np.bool_]) -> Sample:
+def some(sample: Sample, kept: npt.NDArray[np.bool_]) -> Sample:
+    """The rows of `sample` that are `kept`, bool (n,)."""
     return sample if kept.all() else Sample(sample.X[kept], sample.orders[kept], sample.spend[kept])

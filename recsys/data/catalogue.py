@@ -93,3 +93,17 @@ class Catalogue:
             levels=tuple(text["levels"]),
             **arrays,
         )
+
+
+def categories_of(catalogue: Catalogue) -> npt.NDArray[np.int32]:
+    """Category of each product, an index into `category_names`, -1 for none, (n_products,)."""
+    of_item = catalogue.item_family if catalogue.families else catalogue.item_group
+    item = np.asarray(catalogue.product_item)
+    if not len(of_item):
+        return np.full(len(item), -1, np.int32)
+    return np.where(item >= 0, of_item[np.maximum(item, 0)], -1).astype(np.int32)
+
+
+def category_names(catalogue: Catalogue) -> tuple[str, ...]:
+    """Names of the level right above the item, of the broadest level where there is none, else nothing."""
+    return catalogue.families or catalogue.groups

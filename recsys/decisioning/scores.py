@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.clock import DAY
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
+from recsys.decisioning.timing import next_due
 from recsys.decisioning.words import Language, checked_language
 from recsys.decisioning.worth import intervals, tier, worth
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row
-from recsys.features.timing import growth, next_purchase_days
+from recsys.features.timing import growth
 from recsys.models.predictive import PROBABILITIES
 from recsys.models.value import ValueModel, carried
 
@@ -86,7 +86,7 @@ def _value(serving: Serving, customer: int, rows: CustomerRows) -> ValueScore | 
     expected, outlook = model.expected(row), model.outlook(row)
     money = serving.snapshot.money
     span = (rows.arrays, rows.low, rows.high, rows.as_of, serving.zone, serving.population.arrays.base)
-    due = next_purchase_days(*span)
+    due = next_due(serving, rows)
     spend = float(expected.spend[0])
     longer = _year(model, float(growth(*span, float(model.horizon_days), float(YEAR))))
     return ValueScore(
@@ -95,9 +95,9 @@ def _value(serving: Serving, customer: int, rows: CustomerRows) -> ValueScore | 
         spend_high=money(float(expected.high[0])),
         expected_orders=float(expected.orders[0]),
         p_alive=float(row[0, ALIVE]),
-        next_purchase_low=_instant(rows.as_of, due[0]),
-        next_purchase_at=_instant(rows.as_of, due[1]),
-        next_purchase_high=_instant(rows.as_of, due[2]),
+        next_purchase_low=due.low,
+        next_purchase_at=due.at,
+        next_purchase_high=due.high,
         horizon_days=model.horizon_days,
         year_spend=money(spend * longer),
         year_is_extrapolated=model.horizon_days < YEAR,
@@ -115,7 +115,3 @@ def _year(model: ValueModel, grown: float) -> float:
     if model.horizon_days >= YEAR:
         return 1.0
     return float(carried(grown, model.growth_exponent, float(model.horizon_days), float(YEAR)))
-
-
-def _instant(as_of: int, days: float) -> int | None:
-    return None if np.isnan(days) else as_of + round(float(days) * DAY)

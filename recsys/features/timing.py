@@ -1,4 +1,4 @@
-"""When the next purchase of one customer is due."""
+"""When the next purchase of one customer is due, of anything and of each category."""
 
 from typing import Any
 
@@ -8,24 +8,53 @@ import numpy as np
 from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays
 from recsys.population.btyd import summary
-from recsys.population.facts import Base
+from recsys.population.facts import Base, Timing
 from recsys.population.pareto import pareto_living
-from recsys.population.purchase_days import is_purchase
-from recsys.population.rhythm import next_purchase, own_mean_gap
+from recsys.population.timing import LEVELS, days_left, pace_of
+from recsys.population.visits import category_visits, visits
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def next_purchase_days(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base) -> Any:
-    """Days from `as_of` [s] to the next purchase: 10%, 50%, 90% quantile; NaN without a purchase so far."""
-    own = summary(h, low, high, as_of, zone)
-    if own.n == 0:
-        return np.nan, np.nan, np.nan
-    last = high - 1
-    while not is_purchase(h, last):
-        last -= 1
-    elapsed = (as_of - h.order_time[last]) / DAY
-    gap = own_mean_gap(own.t_x, float(own.x), base.means[1], base.means[2])
-    return next_purchase(base.rhythm, gap, elapsed)
+def next_purchase(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, timing: Timing) -> Any:
+    """Purchase days so far, instant of the last [s], and quantiles LEVELS of the days from `as_of` [s] to the next one.
+
+    All quantiles are NaN without a purchase so far.
+    """
+    out = np.full(len(LEVELS), np.nan)
+    times = visits(h, low, high, as_of, zone)
+    if len(times) == 0:
+        return 0, np.int64(0), out
+    last, prior = times[len(times) - 1], timing.prior
+    pace = pace_of(times, 0, len(times))
+    days_left(pace, (as_of - last) / DAY, prior[0], prior[1], prior[2], timing.table, out)
+    return len(times), last, out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def next_by_category(
+    h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, timing: Timing, least: int
+) -> Any:
+    """The same for each category bought on at least `least` days, by category.
+
+    (category int64, purchase days int64, last int64 [s]) (n,), quantiles (n, n_levels).
+    """
+    of, times = category_visits(h, low, high, as_of, zone, timing.product_category)
+    category, bought, last = np.empty(len(of), np.int64), np.empty(len(of), np.int64), np.empty(len(of), np.int64)
+    quantiles = np.empty((len(of), len(LEVELS)), np.float64)
+    n, start = 0, 0
+    while start < len(of):
+        end = start + 1
+        while end < len(of) and of[end] == of[start]:
+            end += 1
+        if end - start >= least:
+            prior, latest = timing.category_prior[of[start]], times[end - 1]
+            category[n], bought[n], last[n] = of[start], end - start, latest
+            pace = pace_of(times, start, end)
+            wait = (as_of - latest) / DAY
+            days_left(pace, wait, prior[0], prior[1], prior[2], timing.category_table, quantiles[n])
+            n += 1
+        start = end
+    return category[:n], bought[:n], last[:n], quantiles[:n]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

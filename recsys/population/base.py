@@ -25,7 +25,7 @@ def fit_base(snapshot: Snapshot) -> Base:
     means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, _spend_per_order(snapshot), n_orders])
     rates, amounts = [counts.r, counts.alpha, counts.a, counts.b], [money.p, money.q, money.v]
     btyd = np.array([*rates, *amounts, lives.r, lives.alpha, lives.s, lives.beta])
-    return Base(btyd, rhythm.table, means)
+    return Base(btyd, means)
 
 
 def _spend_per_order(snapshot: Snapshot) -> float:

@@ -162,14 +162,29 @@ class Base(NamedTuple):
 
     btyd    float64 (11,)  r, alpha, a, b of BG/NBD [days], p, q, v of Gamma-Gamma [minor units],
                            r, alpha, s, beta of Pareto/NBD [days]
-    rhythm  float64 (n, 4) overdue ratio, and the 10%, 50%, 90% quantiles of the remaining time in own mean gaps
     means   float64 (5,)   customers, mean days between purchase days, its weight when shrinking, mean spend per order,
                            orders
     """
 
     btyd: npt.NDArray[np.float64]
-    rhythm: npt.NDArray[np.float64]
     means: npt.NDArray[np.float64]
+
+
+class Timing(NamedTuple):
+    """What the base says about the time between purchases, see `recsys.population.timing`.
+
+    prior             float64 (3,)  mean of log gaps [log days], their variance within customers, weight of the mean
+    table             float64 (n_strata, n_nodes, 1 + n_levels)  waits, and the quantiles of the whole gap given each
+    category_prior    float64 (n_categories, 3)
+    category_table    float64 like `table`
+    product_category  int32 (n_products,)  category of a product, -1 for none
+    """
+
+    prior: npt.NDArray[np.float64]
+    table: npt.NDArray[np.float64]
+    category_prior: npt.NDArray[np.float64]
+    category_table: npt.NDArray[np.float64]
+    product_category: npt.NDArray[np.int32]
 
 
 class PopulationArrays(NamedTuple):
@@ -183,6 +198,7 @@ class PopulationArrays(NamedTuple):
     peers: Peers
     factors: Factors
     base: Base
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +252,12 @@ class Population:
         except (OSError, ValueError) as error:
             raise SnapshotError("The snapshot has no population facts", cure="Run `barista import` again") from error
         if text["format"] != FORMAT:
-            raise SnapshotError("Population facts of another format", found=text["format"], expected=str(FORMAT))
+            raise SnapshotError(
+                "Population facts of another format",
+                found=text["format"],
+                expected=str(FORMAT),
+                cure="Run `barista import` again",
+            )
         parts = [kind(*(load_array(directory / f"{kind.__name__}.{f}.npy") for f in kind._fields)) for kind in _KINDS]
         return cls(
             as_of=text["as_of"],
@@ -247,7 +268,18 @@ class Population:
         )
 
 
-_KINDS: tuple[Any, ...] = (ItemFacts, Popular, Neighbours, Transitions, Following, Peers, Factors, Base, Assortment)
+_KINDS: tuple[Any, ...] = (
+    ItemFacts,
+    Popular,
+    Neighbours,
+    Transitions,
+    Following,
+    Peers,
+    Factors,
+    Base,
+    Timing,
+    Assortment,
+)
 
 
 def _flat(arrays: PopulationArrays, assortment: Assortment) -> dict[str, npt.NDArray[Any]]:

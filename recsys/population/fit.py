@@ -11,6 +11,7 @@ from recsys.population.following import fit_following
 from recsys.population.items import bought_matrix, fit_assortment, fit_items, fit_popular
 from recsys.population.neighbours import fit_neighbours
 from recsys.population.peers import fit_peers
+from recsys.population.timing_fit import fit_timing
 from recsys.population.transitions import fit_transitions
 from recsys.population.witnesses import witnesses
 
@@ -34,6 +35,7 @@ def fit_population(snapshot: Snapshot, spec: PopulationSpec | None = None, *, th
         peers=fit_peers(seen, items.rarity),
         factors=factors,
         base=fit_base(snapshot),
+        timing=fit_timing(snapshot),
     )
     assortment = fit_assortment(history, catalogue, len(snapshot.stores), as_of)
     return Population(as_of, snapshot.snapshot_id, spec, arrays, assortment)

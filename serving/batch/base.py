@@ -1,4 +1,4 @@
-"""The whole base scored: every customer's answers, by the functions that answer requests, as two tables."""
+"""The whole base scored: every customer's answers, by the functions that answer requests, as three tables."""
 
 import hashlib
 import json
@@ -115,7 +115,7 @@ def _write(
     threads: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, int]:
-    """Write both tables chunk by chunk into `work`; rows by file name."""
+    """Write the tables chunk by chunk into `work`; rows by file name."""
     zone = answers.snapshot.facts.timezone
     with ExitStack() as open_files, ThreadPoolExecutor(threads) as pool:
         tables: dict[str, TableFile] = {}
@@ -142,7 +142,8 @@ def answer_all(
         tail = events.get(customer, ())
         scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons, language=wanted.language)
         request = OfferRequest(customer, n=wanted.n, mode=wanted.mode, reasons=wanted.reasons, language=wanted.language)
-        return Answered(scores, answers.recommend(request, tail, run.as_of) if offers else None)
+        timing = answers.timing(customer, tail, run.as_of)
+        return Answered(scores, timing, answers.recommend(request, tail, run.as_of) if offers else None)
 
     def answer_slice(start: int) -> list[Answered]:
         return [answer(customer) for customer in customers[start : start + SLICE]]

@@ -1,4 +1,4 @@
-"""Answers → rows of two tables: one row a customer, one row an offer. The numbers are the answers' own bits."""
+"""Answers → rows of three tables: a customer, a category of theirs, an offer. Numbers are the answers' own bits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -8,10 +8,14 @@ import orjson
 import pyarrow as pa
 
 from recsys.decisioning.answers import ChurnScore, Interval, OffersAnswer, Reason, ScoresAnswer, ValueScore, Worth
+from recsys.decisioning.timing import WITHIN, Due, TimingAnswer
 from recsys.models.predictive import LEVELS
 
-Table = Literal["scores", "offers"]
-TABLES: tuple[Table, ...] = ("scores", "offers")
+Table = Literal["scores", "timing", "offers"]
+TABLES: tuple[Table, ...] = ("scores", "timing", "offers")
+
+INSTANTS = ("last_at", "at", "low", "high", "likely_low", "likely_high")
+"""Instants of `Due` that a row of timing tells."""
 
 ENDPOINTS = tuple((part, end) for part in ("spend", "orders") for end in ("low", "high"))
 ENDS = tuple((part, end, level) for level in LEVELS for part, end in ENDPOINTS)
@@ -33,9 +37,10 @@ REASONS = pa.list_(pa.struct([("code", pa.string()), ("text", pa.string()), ("ev
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Both answers for one customer; `offers` is None where no offers model is published."""
+    """All answers for one customer; `offers` is None where no offers model is published."""
 
     scores: ScoresAnswer
+    timing: TimingAnswer
     offers: OffersAnswer | None
 
 
@@ -67,6 +72,13 @@ def schema(table: Table, zone: str) -> pa.Schema:
             *((name, WORTH.get(name, pa.float64())) for name in WORTHS if name != "pays_back_at"),
             ("pays_back_at", instant),
         ],
+        "timing": [
+            ("customer_id", pa.string()),
+            ("category", pa.string()),
+            ("purchases", pa.int32()),
+            *((name, instant) for name in INSTANTS),
+            *((f"within_{days}", pa.float64()) for days in WITHIN),
+        ],
         "offers": [
             ("customer_id", pa.string()),
             ("rank", pa.int32()),
@@ -88,6 +100,8 @@ def rows_of(table: Table, answers: Iterable[Answered]) -> list[dict[str, Any]]:
     """Rows of a table in the sequence of the answers."""
     if table == "scores":
         return [_scores(each.scores) for each in answers]
+    if table == "timing":
+        return [row for each in answers for row in _timing(each.timing)]
     return [row for each in answers if each.offers for row in _offers(each.offers)]
 
 
@@ -136,6 +150,21 @@ def _intervals(bands: Iterable[Interval]) -> dict[str, float]:
         for each in bands
         for part, end in ENDPOINTS
     }
+
+
+def _timing(answer: TimingAnswer) -> list[dict[str, Any]]:
+    """One row for purchases of anything, whose category is null, and one a category; none without a purchase."""
+    if answer.next.at is None:
+        return []
+    every = [(None, answer.next), *((each.category, each.due) for each in answer.categories)]
+    return [_due(answer.customer_id, category, due) for category, due in every]
+
+
+def _due(customer_id: str, category: str | None, due: Due) -> dict[str, Any]:
+    row = {"customer_id": customer_id, "category": category, "purchases": due.purchases}
+    row |= {name: getattr(due, name) for name in INSTANTS}
+    chances = due.within or (None,) * len(WITHIN)
+    return row | {f"within_{days}": chance for days, chance in zip(WITHIN, chances, strict=True)}
 
 
 def _offers(answer: OffersAnswer) -> list[dict[str, Any]]:

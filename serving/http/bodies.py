@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from serving.http.timing_bodies import TimingBody
+
 TEXT = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 """No control characters: they are never part of an id and databases refuse some."""
 
@@ -402,6 +404,7 @@ class ExportBody(Struct, frozen=True):
     events: tuple[ReportedBody, ...]
     decisions: tuple[dict[str, Any], ...]
     scores: ScoresBody
+    timing: TimingBody
 
 
 class ModelBody(Struct, frozen=True):

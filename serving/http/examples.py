@@ -126,6 +126,28 @@ _SCORES: dict[str, Any] = {
     },
 }
 
+_DUE: dict[str, Any] = {
+    "purchases": 112,
+    "last_at": "2017-12-27T08:11:00-05:00",
+    "at": "2018-01-02T03:20:00-05:00",
+    "low": "2018-01-01T01:10:00-05:00",
+    "high": "2018-01-09T16:40:00-05:00",
+    "likely_low": "2018-01-01T11:30:00-05:00",
+    "likely_high": "2018-01-04T09:00:00-05:00",
+    "within": {"7": 0.84, "14": 0.94, "28": 0.98},
+}
+
+_TIMING: dict[str, Any] = {
+    "customer_id": "C1042",
+    "as_of": "2017-12-31T23:59:51-05:00",
+    "snapshot_id": "5f0c9a1be27d",
+    "batch_run": None,
+    "evidence": "history",
+    "stale": False,
+    "next": _DUE,
+    "categories": [{"category": "COFFEE", "next": _DUE}],
+}
+
 _CUSTOMER: dict[str, Any] = {
     "customer_id": "C1042",
     "as_of": "2017-12-31T23:59:51-05:00",
@@ -207,6 +229,7 @@ _EXPORT: dict[str, Any] = {
     "events": [],
     "decisions": [],
     "scores": _SCORES,
+    "timing": _TIMING,
 }
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -227,6 +250,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "decision": {"answer": _DECISION},
     "scores": {"answer": _SCORES},
+    "timing": {"answer": _TIMING},
     "find_customers": {
         "answer": {
             "customers": [

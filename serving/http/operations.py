@@ -18,6 +18,7 @@ from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.people import People
 from serving.http.requests import path_text, read_body, read_query
 from serving.http.service import Service, no_database
+from serving.http.timing_bodies import TimingBody, TimingQuery
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -93,6 +94,7 @@ def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     """Every documented operation over `service`."""
     return (
         *_decisions(service),
+        *_foretold(service),
         *_people(People(service)),  # before the others: an id may hold slashes
         *_customers(service),
         *_reports(service, metrics),
@@ -112,11 +114,6 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
     async def decision(request: Request) -> Response:
         read_query(request, b.NoQuery)
         return json_answer(await run_sync(service.decision, path_text(request, "decision_id")))
-
-    async def scores(request: Request) -> Response:
-        query = read_query(request, b.ScoresQuery)
-        customer = path_text(request, "customer_id")
-        return json_answer(service.score(customer, reasons=query.reasons, language=query.language))
 
     return (
         Operation(
@@ -140,6 +137,21 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
             problems=("unknown-decision",),
             scopes=("recommend",),
         ),
+    )
+
+
+def _foretold(service: Service) -> tuple[Operation, ...]:
+    async def scores(request: Request) -> Response:
+        query = read_query(request, b.ScoresQuery)
+        return json_answer(
+            service.score(path_text(request, "customer_id"), reasons=query.reasons, language=query.language)
+        )
+
+    async def timing(request: Request) -> Response:
+        query = read_query(request, TimingQuery)
+        return json_answer(service.timing(path_text(request, "customer_id"), categories=query.categories))
+
+    return (
         Operation(
             "GET",
             "/v1/customers/{customer_id:id}/scores",
@@ -148,6 +160,16 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
             scores,
             b.ScoresBody,
             query=b.ScoresQuery,
+            scopes=("score",),
+        ),
+        Operation(
+            "GET",
+            "/v1/customers/{customer_id:id}/timing",
+            "timing",
+            "When one customer buys next, of anything and of each category",
+            timing,
+            TimingBody,
+            query=TimingQuery,
             scopes=("score",),
         ),
     )

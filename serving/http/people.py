@@ -77,6 +77,7 @@ class People:
             events=tuple(_reported(event, zone, snapshot.facts.minor_digits) for event in events),
             decisions=tuple(_decided(decision, zone) for decision in decisions),
             scores=self._service.score(customer_id, reasons=True),
+            timing=self._service.timing(customer_id, categories=True),
         )
 
 

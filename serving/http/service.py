@@ -31,6 +31,7 @@ from serving.http.problems import Problem
 from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
+from serving.http.timing_bodies import TimingBody, timing_body
 from serving.outage import Outage
 from serving.recording import Kept, Recorder
 from serving.runs import ScoreRun
@@ -107,6 +108,15 @@ class Service:
         answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language)
         run = self._run_of(loaded, customer_id, tail, as_of)
         return scores_body(answer, loaded.snapshot.facts, run.run_id if run else None, stale=stale)
+
+    def timing(self, customer_id: str, *, categories: bool) -> TimingBody:
+        """When a customer, known or not, buys next."""
+        loaded = self.state.current()
+        as_of = self._as_of(loaded)
+        tail, stale = self._tail(customer_id)
+        answer = loaded.answers.timing(customer_id, tail.orders, as_of, categories=categories)
+        run = self._run_of(loaded, customer_id, tail, as_of)
+        return timing_body(answer, loaded.snapshot.facts, run.run_id if run else None, stale=stale)
 
     def facts(self, customer_id: str) -> CustomerBody:
         """Known facts of a customer.

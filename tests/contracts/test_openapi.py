@@ -60,7 +60,18 @@ def described(app):
     return {each.ok().definition.raw["operationId"]: each.ok() for each in schema.get_all_operations()}
 
 
-TAKING = ("recommend", "decision", "scores", "find_customers", "customer", "find_items", "report", "export", "erase")
+TAKING = (
+    "recommend",
+    "decision",
+    "scores",
+    "timing",
+    "find_customers",
+    "customer",
+    "find_items",
+    "report",
+    "export",
+    "erase",
+)
 """Operations that take something, so that something can be wrong."""
 
 NAMES = (*TAKING, "models", "live", "ready", "metrics")
@@ -126,6 +137,7 @@ def media_of(document):
 REAL = {
     "recommend": ("POST", "/v1/recommendations", {"customer_id": "c0001", "reasons": True}),
     "scores": ("GET", "/v1/customers/c0001/scores?reasons=true", None),
+    "timing": ("GET", "/v1/customers/c0001/timing", None),
     "find_customers": ("GET", "/v1/customers", None),
     "customer": ("GET", "/v1/customers/c0001", None),
     "find_items": ("GET", "/v1/items", None),

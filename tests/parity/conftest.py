@@ -33,6 +33,10 @@ class Scored:
         request = {"customer_id": customer, "n": 5, "reasons": True} | more
         return self.http.post("/v1/recommendations", json=request).json()
 
+    def timing(self, customer: str) -> dict[str, Any]:
+        """The service's timing of a customer."""
+        return self.http.get(f"/v1/customers/{customer}/timing").json()
+
     def scores(self, customer: str) -> dict[str, Any]:
         """The service's scores of a customer."""
         return self.http.get(f"/v1/customers/{customer}/scores", params={"reasons": "true"}).json()

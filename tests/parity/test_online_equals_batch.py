@@ -8,6 +8,7 @@ import pytest
 
 from recsys.data.clock import to_iso
 from serving.batch.base import Wanted, score_base
+from serving.batch.rows import INSTANTS as DUE
 
 TZ = "America/New_York"
 VALUE = (
@@ -21,7 +22,6 @@ VALUE = (
     "median_spend",
     "median_orders",
 )
-
 
 INSTANTS = ("next_purchase_at", "next_purchase_low", "next_purchase_high", "pays_back_at")
 
@@ -57,6 +57,26 @@ def test_every_customer_s_scores_are_the_service_s(scored):
         row["churn_reasons"] = told(row["churn_reasons"])
         row |= {name: iso(row[name]) for name in INSTANTS}
     assert rows == [customer_row(scored.scores(row["customer_id"])) for row in rows]
+
+
+def timing_rows(answer):
+    """Rows of timing.parquet made from the service's answer."""
+    every = [(None, answer["next"]), *((each["category"], each["next"]) for each in answer["categories"])]
+    return [
+        {"customer_id": answer["customer_id"], "category": category, "purchases": due["purchases"]}
+        | {name: due[name] for name in DUE}
+        | {f"within_{days}": chance for days, chance in due["within"].items()}
+        for category, due in every
+    ]
+
+
+def test_every_customer_s_timing_is_the_service_s(scored):
+    """Windows and chances of all customers and categories, floats compared exactly."""
+    rows = pq.read_table(scored.published.directory / "timing.parquet").to_pylist()
+    rows = [row | {name: iso(row[name]) for name in DUE} for row in rows]
+    customers = pq.read_table(scored.published.directory / "scores.parquet")["customer_id"].to_pylist()
+    assert rows == [row for each in customers for row in timing_rows(scored.timing(each))]
+    assert any(row["category"] for row in rows)
 
 
 def test_every_customer_s_offers_are_the_service_s(scored):

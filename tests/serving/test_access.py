@@ -12,6 +12,7 @@ KEY = "k" * 43
 GUARDED = [
     ("POST", "/v1/recommendations"),
     ("GET", "/v1/customers/ann/scores"),
+    ("GET", "/v1/customers/ann/timing"),
     ("GET", "/v1/decisions/d1"),
     ("GET", "/v1/customers/ann"),
     ("DELETE", "/v1/customers/ann"),

@@ -56,7 +56,12 @@ def test_an_earlier_publication_is_replaced_whole(make_workspace, tmp_path):
     workspace = make_workspace()
     score_base(workspace, tmp_path / "out")
     score_base(workspace, tmp_path / "out", Wanted(format="csv"))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "offers.csv", "scores.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "offers.csv",
+        "scores.csv",
+        "timing.csv",
+    ]
 
 
 def test_a_run_that_fails_leaves_the_former_one(make_workspace, tmp_path, monkeypatch):
