@@ -1,18 +1,23 @@
 """One customer → churn, value and next purchase."""
 
+import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.clock import DAY
+from recsys.data.clock import DAY, ZoneTable
+from recsys.data.history import HistoryArrays
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
-from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row
+from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row, other_horizon
 from recsys.features.timing import growth, next_purchase_days
 from recsys.models.value import ValueModel, carried
+from recsys.population.facts import Base
 
 YEAR = 365
 ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
@@ -28,14 +33,69 @@ def score(
     """
     customer = serving.snapshot.customers.index(customer_id)
     rows = rows_at(serving.snapshot, customer, as_of, events)
+    seen = _look(serving, rows)
     return ScoresAnswer(
         customer_id=customer_id,
         as_of=as_of,
         snapshot_id=serving.snapshot.snapshot_id,
         evidence="history" if rows.high > rows.low else "low",
-        churn=_churn(serving, rows, reasons=reasons),
-        value=_value(serving, rows),
+        churn=_churn(serving, seen.churn, reasons=reasons),
+        value=_value(serving, seen, as_of),
     )
+
+
+class _Seen(NamedTuple):
+    """What both models are applied to: feature rows (1, N_FEATURES) by horizon, and when purchases are due.
+
+    due    days to the next purchase: 10%, 50%, 90% quantile
+    grown  expected purchases of a year over those of the value model's horizon
+    """
+
+    churn: npt.NDArray[np.float32]
+    value: npt.NDArray[np.float32]
+    due: tuple[float, float, float]
+    grown: float
+
+
+def _look(serving: Serving, rows: CustomerRows) -> _Seen:
+    """All kernels over one customer in one call: the calls cost more than most of the kernels."""
+    value = serving.value.horizon_days if serving.value else YEAR
+    churn = serving.churn.horizon_days if serving.churn else value
+    table = np.empty((2, N_FEATURES), np.float32)
+    due, grown = _look_at(
+        rows.arrays,
+        rows.low,
+        rows.high,
+        rows.as_of,
+        serving.cat.product_item,
+        serving.zone,
+        serving.population.arrays.base,
+        float(churn),
+        float(value),
+        serving.desk().counts,
+        table,
+    )
+    return _Seen(table[:1], table[1:], due, grown)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _look_at(
+    h: HistoryArrays,
+    low: int,
+    high: int,
+    as_of: int,
+    product_item: Any,
+    zone: ZoneTable,
+    base: Base,
+    churn: float,
+    value: float,
+    scratch: Any,
+    table: Any,
+) -> Any:
+    customer_row(h, low, high, as_of, product_item, zone, base, churn, scratch, table[0])
+    other_horizon(h, low, high, as_of, zone, base, value, table[0], table[1])
+    due = next_purchase_days(h, low, high, as_of, zone, base)
+    return due, growth(h, low, high, as_of, zone, base, value, float(YEAR))
 
 
 def features(serving: Serving, rows: CustomerRows, horizon_days: int) -> npt.NDArray[np.float32]:
@@ -56,37 +116,31 @@ def features(serving: Serving, rows: CustomerRows, horizon_days: int) -> npt.NDA
     return out
 
 
-def _churn(serving: Serving, rows: CustomerRows, *, reasons: bool) -> ChurnScore | None:
+def _churn(serving: Serving, row: npt.NDArray[np.float32], *, reasons: bool) -> ChurnScore | None:
     model = serving.churn
     if model is None:
         return None
-    row = features(serving, rows, model.horizon_days)
     why: tuple[Reason, ...] = churn_reasons(serving, model.contributions(row)[0], row[0]) if reasons else ()
     return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why)
 
 
-def _value(serving: Serving, rows: CustomerRows) -> ValueScore | None:
+def _value(serving: Serving, seen: _Seen, as_of: int) -> ValueScore | None:
     model = serving.value
     if model is None:
         return None
-    row = features(serving, rows, model.horizon_days)
-    expected = model.expected(row)
-    money = serving.snapshot.money
-    span = (rows.arrays, rows.low, rows.high, rows.as_of, serving.zone, serving.population.arrays.base)
-    due = next_purchase_days(*span)
+    expected, money = model.expected(seen.value), serving.snapshot.money
     spend = float(expected.spend[0])
-    longer = _year(model, float(growth(*span, float(model.horizon_days), float(YEAR))))
     return ValueScore(
         expected_spend=money(spend),
         spend_low=money(float(expected.low[0])),
         spend_high=money(float(expected.high[0])),
         expected_orders=float(expected.orders[0]),
-        p_alive=float(row[0, ALIVE]),
-        next_purchase_low=_instant(rows.as_of, due[0]),
-        next_purchase_at=_instant(rows.as_of, due[1]),
-        next_purchase_high=_instant(rows.as_of, due[2]),
+        p_alive=float(seen.value[0, ALIVE]),
+        next_purchase_low=_instant(as_of, seen.due[0]),
+        next_purchase_at=_instant(as_of, seen.due[1]),
+        next_purchase_high=_instant(as_of, seen.due[2]),
         horizon_days=model.horizon_days,
-        year_spend=money(spend * longer),
+        year_spend=money(spend * _year(model, seen.grown)),
         year_is_extrapolated=model.horizon_days < YEAR,
         model_version=model.version,
     )
@@ -100,4 +154,4 @@ def _year(model: ValueModel, grown: float) -> float:
 
 
 def _instant(as_of: int, days: float) -> int | None:
-    return None if np.isnan(days) else as_of + round(float(days) * DAY)
+    return None if math.isnan(days) else as_of + round(float(days) * DAY)

@@ -90,6 +90,8 @@ def pair_rows(
     A row depends on the customer and its item alone, never on the other candidates.
     """
     totals = _totals(own)
+    if n > 0:
+        _customer_part(own, as_of, population, out[0, _CUSTOMER:])
     for row in range(n):
         item = items[row]
         _own_part(own, as_of, scratch.slot[item], population.items.mean_gap[item], out[row])
@@ -99,7 +101,8 @@ def pair_rows(
         out[row, _LIKE + 2] = scratch.next[item]
         out[row, _LIKE + 3] = scratch.als[item]
         _catalogue_part(as_of, cat, population, scratch, item, totals, out[row, _CATALOGUE:])
-        _customer_part(own, as_of, population, out[row, _CUSTOMER:])
+        for k in range(_CUSTOMER, out.shape[1]):
+            out[row, k] = out[0, k]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

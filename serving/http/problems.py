@@ -47,6 +47,7 @@ STATUS = {
     "internal": 500,
     "not-ready": 503,
     "store-unavailable": 503,
+    "overloaded": 503,
 }
 """Kinds of problems and their HTTP status; the kind ends the problem's `type`."""
 
