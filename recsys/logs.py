@@ -21,12 +21,20 @@ class _StandardError:
         sys.stderr.flush()
 
 
+def _json_text(line: Any, default: Any = None, **_options: Any) -> str:
+    """`line` as JSON."""
+    import orjson
+
+    return orjson.dumps(line, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
 def configure_logs(level: str, *, json: bool | None = None) -> None:
     """Set up structlog for this process: JSON lines, or text for people when standard error is a terminal."""
     import structlog
 
     as_json = not sys.stderr.isatty() if json is None else json
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    lines = structlog.processors.JSONRenderer(serializer=_json_text)
+    renderer: Any = lines if as_json else structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

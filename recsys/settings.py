@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the service listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer requests.")
+    most_requests: int = Field(
+        100, ge=1, description="Requests a worker has under way at once; more are answered 503 with `Retry-After`."
+    )
     refresh_seconds: float = Field(
         5.0, gt=0, description="How often the service looks for a new champion or snapshot [seconds]."
     )

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -56,7 +57,12 @@ def to_seconds(instant: datetime) -> int:
 
 def to_iso(seconds: int, zone: str = "UTC") -> str:
     """ISO 8601 text of an instant in `zone`."""
-    return datetime.fromtimestamp(int(seconds), ZoneInfo(zone)).isoformat()
+    return _iso(int(seconds), zone)
+
+
+@lru_cache(4_096)  # `as_of` is the same in many answers
+def _iso(seconds: int, zone: str) -> str:
+    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).isoformat()
 
 
 def zone_table(zone: str, first: int, last: int) -> ZoneTable:

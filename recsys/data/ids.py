@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -90,15 +91,7 @@ class IdMap(Texts):
 
     def index(self, external: str) -> int:
         """Index of `external`, or `ABSENT`; log2(n) comparisons."""
-        wanted = external.encode()
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) // 2
-            found = self._bytes(middle)
-            if found == wanted:
-                return middle
-            low, high = (middle + 1, high) if found < wanted else (low, middle)
-        return ABSENT
+        return int(_find(self.offsets, self.blob, np.frombuffer(external.encode(), np.uint8)))
 
     def forgets(self, external: str) -> bool:  # noqa: ARG002  `recsys.data.forgetting` knows erased ones
         """Whether what is held of `external` is erased: of plain ids nothing is."""
@@ -108,3 +101,28 @@ class IdMap(Texts):
         """Indices of many ids, `ABSENT` where unknown; one dictionary for all of them."""
         known = {external: index for index, external in enumerate(self)}
         return np.fromiter((known.get(external, ABSENT) for external in externals), np.int32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _find(offsets: Any, blob: Any, wanted: Any) -> Any:
+    """Position of the bytes `wanted` among sorted texts, `ABSENT` if they are none of them."""
+    low, high = 0, offsets.size - 1
+    while low < high:
+        middle = (low + high) // 2
+        order = _compare(blob[offsets[middle] : offsets[middle + 1]], wanted)
+        if order == 0:
+            return middle
+        if order < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return ABSENT
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(left: Any, right: Any) -> Any:
+    """Below, equal to or above 0 as the bytes `left` sort before, with or after `right`."""
+    for k in range(min(left.size, right.size)):
+        if left[k] != right[k]:
+            return -1 if left[k] < right[k] else 1
+    return left.size - right.size

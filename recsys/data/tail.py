@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import NamedTuple
 
+import numba
 import numpy as np
-import numpy.typing as npt
 
-from recsys.data.history import UNKNOWN_CODE, HistoryArrays, order_key, visible_orders
+from recsys.data.history import UNKNOWN_CODE, HistoryArrays, PurchaseHistory, order_key, visible_orders
 from recsys.data.ids import ABSENT, IdMap
 from recsys.data.snapshot import Snapshot
 
@@ -116,27 +117,69 @@ def _coded(snapshot: Snapshot, lines: Iterable[EventLine]) -> list[tuple[int, fl
 
 def _merge(arrays: HistoryArrays, low: int, high: int, fresh: list[_Order]) -> HistoryArrays:
     """Snapshot orders `low:high` and `fresh` ones, sorted by (time, key)."""
-    old_lines = slice(int(arrays.line_start[low]), int(arrays.line_start[high]))
-    old_counts = np.diff(arrays.line_start[low : high + 1].astype(np.int64))
-    counts = np.concatenate([old_counts, [len(order.lines) for order in fresh]]).astype(np.int64)
-    times = _joined(arrays.order_time[low:high], [order.time for order in fresh])
-    keys = _joined(arrays.order_key[low:high], [order.key for order in fresh])
-    sequence = np.lexsort((keys, times))
-    starts = np.cumsum(counts) - counts
-    rows = np.concatenate([np.arange(starts[o], starts[o] + counts[o]) for o in sequence]).astype(np.int64)
-    flat = list(zip(*(line for order in fresh for line in order.lines), strict=True)) or [(), (), (), ()]
-    return HistoryArrays(
-        order_time=times[sequence],
-        order_key=keys[sequence],
-        order_store=_joined(arrays.order_store[low:high], [order.store for order in fresh])[sequence],
-        order_channel=_joined(arrays.order_channel[low:high], [order.channel for order in fresh])[sequence],
-        line_start=np.concatenate([[0], np.cumsum(counts[sequence])]).astype(np.uint32),
-        line_product=_joined(arrays.line_product[old_lines], flat[0])[rows],
-        line_quantity=_joined(arrays.line_quantity[old_lines], flat[1])[rows],
-        line_amount=_joined(arrays.line_amount[old_lines], flat[2])[rows],
-        line_discount=_joined(arrays.line_discount[old_lines], flat[3])[rows],
+    fresh.sort(key=_when)
+    lines = [line for order in fresh for line in order.lines]
+    products, quantities, amounts, discounts = zip(*lines, strict=True) if lines else ((), (), (), ())
+    starts = [0, *accumulate(len(order.lines) for order in fresh)]
+    times, keys, stores, channels, _ = zip(*fresh, strict=True)
+    columns = (times, keys, stores, channels, starts, products, quantities, amounts, discounts)
+    added = HistoryArrays._make(np.array(column, kind) for column, kind in zip(columns, _KINDS, strict=True))
+    merged: HistoryArrays = _laid_over(arrays, low, high, added)
+    return merged
+
+
+_KINDS = tuple(each.dtype for each in PurchaseHistory.empty().arrays())
+"""Types of the columns of `HistoryArrays`."""
+
+
+def _when(order: _Order) -> tuple[int, int]:
+    return order.time, order.key
+
+
+@numba.njit(cache=True, nogil=True)
+def _laid_over(old: HistoryArrays, low: int, high: int, new: HistoryArrays) -> HistoryArrays:
+    """Orders `low:high` of `old` and all of `new`, both sorted by (time, key), in one history; ties: old ones first."""
+    n_orders = high - low + new.order_time.size
+    first_line, last_line = np.int64(old.line_start[low]), np.int64(old.line_start[high])
+    n_lines = last_line - first_line + new.line_product.size
+    out = HistoryArrays(
+        np.empty(n_orders, np.int64),
+        np.empty(n_orders, np.uint64),
+        np.empty(n_orders, np.uint16),
+        np.empty(n_orders, np.uint16),
+        np.zeros(n_orders + 1, np.uint32),
+        np.empty(n_lines, np.int32),
+        np.empty(n_lines, np.float32),
+        np.empty(n_lines, np.int64),
+        np.empty(n_lines, np.int32),
     )
+    left, right, line = low, 0, 0
+    for order in range(n_orders):
+        if right == new.order_time.size or (left < high and not _before(new, right, old, left)):
+            line = _copy_order(old, left, out, order, line)
+            left += 1
+        else:
+            line = _copy_order(new, right, out, order, line)
+            right += 1
+    return out
 
 
-def _joined(old: npt.NDArray[Any], new: Sequence[Any]) -> npt.NDArray[Any]:
-    return np.concatenate([old, np.array(new, old.dtype)])
+@numba.njit(cache=True, nogil=True)
+def _before(one: HistoryArrays, i: int, other: HistoryArrays, j: int) -> bool:
+    """Whether order `i` of `one` sorts before order `j` of `other`."""
+    if one.order_time[i] != other.order_time[j]:
+        return bool(one.order_time[i] < other.order_time[j])
+    return bool(one.order_key[i] < other.order_key[j])
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy_order(source: HistoryArrays, i: int, out: HistoryArrays, order: int, line: int) -> int:
+    """Order `i` of `source` as `order` of `out`, its lines from `line` on; one past its last line."""
+    out.order_time[order], out.order_key[order] = source.order_time[i], source.order_key[i]
+    out.order_store[order], out.order_channel[order] = source.order_store[i], source.order_channel[i]
+    for at in range(source.line_start[i], source.line_start[i + 1]):
+        out.line_product[line], out.line_quantity[line] = source.line_product[at], source.line_quantity[at]
+        out.line_amount[line], out.line_discount[line] = source.line_amount[at], source.line_discount[at]
+        line += 1
+    out.line_start[order + 1] = line
+    return line

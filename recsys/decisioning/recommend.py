@@ -146,17 +146,19 @@ def allowed_items(serving: Serving, request: OfferRequest) -> npt.NDArray[np.uin
 
 
 def _offer(serving: Serving, desk: Desk, at: int, raw: float, probability: float, reasons: tuple[Reason, ...]) -> Offer:
-    catalogue, item = serving.snapshot.catalogue, int(desk.chosen[at])
-    group = int(catalogue.item_group[item])
-    spend = serving.snapshot.money(float(serving.population.arrays.items.spend[item]))
+    label = serving.label(int(desk.chosen[at]))
     return Offer(
-        item_id=catalogue.items[item],
-        name=catalogue.name(item),
-        group=catalogue.groups[group] if group != ABSENT else None,
+        item_id=label.item_id,
+        name=label.name,
+        group=label.group,
         raw=raw,
         probability=probability,
-        expected_value=probability * spend,
+        expected_value=probability * label.spend,
         novelty="repeat" if desk.known[at] else "new",
-        sources=tuple(name for bit, name in enumerate(SOURCES) if desk.marks[at] >> bit & 1),
+        sources=_SOURCES_OF[desk.marks[at]],
         reasons=reasons,
     )
+
+
+_SOURCES_OF = tuple(tuple(name for bit, name in enumerate(SOURCES) if marks >> bit & 1) for marks in range(256))
+"""Names of the candidate sources by the byte that marks them."""

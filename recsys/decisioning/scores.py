@@ -1,10 +1,14 @@
 """One customer → churn, value and next purchase."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.clock import ZoneTable
+from recsys.data.history import HistoryArrays
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
 from recsys.decisioning.churn_reasons import churn_reasons
@@ -12,10 +16,11 @@ from recsys.decisioning.serving import Serving
 from recsys.decisioning.timing import next_due
 from recsys.decisioning.words import Language, checked_language
 from recsys.decisioning.worth import intervals, tier, worth
-from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row
+from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row, other_horizon
 from recsys.features.timing import growth
 from recsys.models.predictive import PROBABILITIES
 from recsys.models.value import ValueModel, carried
+from recsys.population.facts import Base
 
 YEAR = 365
 MIDDLE = PROBABILITIES.index(0.5)
@@ -38,14 +43,66 @@ def score(
     """
     customer = serving.snapshot.customers.index(customer_id)
     rows = rows_at(serving.snapshot, customer, as_of, events)
+    seen = _look(serving, rows)
     return ScoresAnswer(
         customer_id=customer_id,
         as_of=as_of,
         snapshot_id=serving.snapshot.snapshot_id,
         evidence="history" if rows.high > rows.low else "low",
-        churn=_churn(serving, rows, checked_language(language) if reasons else None),
-        value=_value(serving, customer, rows),
+        churn=_churn(serving, rows, seen, checked_language(language) if reasons else None),
+        value=_value(serving, customer, rows, seen),
     )
+
+
+class _Seen(NamedTuple):
+    """What both models are applied to: feature rows (1, N_FEATURES) by horizon, and how purchases grow.
+
+    grown  expected purchases of a year over those of the value model's horizon
+    """
+
+    churn: npt.NDArray[np.float32]
+    value: npt.NDArray[np.float32]
+    grown: float
+
+
+def _look(serving: Serving, rows: CustomerRows) -> _Seen:
+    """All kernels over one customer in one call: the calls cost more than most of the kernels."""
+    value = serving.value.horizon_days if serving.value else YEAR
+    churn = serving.churn.horizon_days if serving.churn else value
+    table = np.empty((2, N_FEATURES), np.float32)
+    grown = _look_at(
+        rows.arrays,
+        rows.low,
+        rows.high,
+        rows.as_of,
+        serving.cat.product_item,
+        serving.zone,
+        serving.population.arrays.base,
+        float(churn),
+        float(value),
+        serving.desk().counts,
+        table,
+    )
+    return _Seen(table[:1], table[1:], grown)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _look_at(
+    h: HistoryArrays,
+    low: int,
+    high: int,
+    as_of: int,
+    product_item: Any,
+    zone: ZoneTable,
+    base: Base,
+    churn: float,
+    value: float,
+    scratch: Any,
+    table: Any,
+) -> Any:
+    customer_row(h, low, high, as_of, product_item, zone, base, churn, scratch, table[0])
+    other_horizon(h, low, high, as_of, zone, base, value, table[0], table[1])
+    return growth(h, low, high, as_of, zone, base, value, float(YEAR))
 
 
 def features(serving: Serving, rows: CustomerRows, horizon_days: int) -> npt.NDArray[np.float32]:
@@ -66,40 +123,35 @@ def features(serving: Serving, rows: CustomerRows, horizon_days: int) -> npt.NDA
     return out
 
 
-def _churn(serving: Serving, rows: CustomerRows, language: Language | None) -> ChurnScore | None:
+def _churn(serving: Serving, rows: CustomerRows, seen: _Seen, language: Language | None) -> ChurnScore | None:
     """The churn score, with reasons if there is a language to tell them in."""
-    model = serving.churn
+    model, row = serving.churn, seen.churn
     if model is None:
         return None
-    row = features(serving, rows, model.horizon_days)
     why: tuple[Reason, ...] = ()
     if language is not None:
         why = churn_reasons(serving, rows, model.horizon_days, model.contributions(row)[0], row[0], language)
     return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why)
 
 
-def _value(serving: Serving, customer: int, rows: CustomerRows) -> ValueScore | None:
+def _value(serving: Serving, customer: int, rows: CustomerRows, seen: _Seen) -> ValueScore | None:
     model = serving.value
     if model is None:
         return None
-    row = features(serving, rows, model.horizon_days)
-    expected, outlook = model.expected(row), model.outlook(row)
-    money = serving.snapshot.money
-    span = (rows.arrays, rows.low, rows.high, rows.as_of, serving.zone, serving.population.arrays.base)
+    expected, outlook, money = model.expected(seen.value), model.outlook(seen.value), serving.snapshot.money
     due = next_due(serving, rows)
     spend = float(expected.spend[0])
-    longer = _year(model, float(growth(*span, float(model.horizon_days), float(YEAR))))
     return ValueScore(
         expected_spend=money(spend),
         spend_low=money(float(expected.low[0])),
         spend_high=money(float(expected.high[0])),
         expected_orders=float(expected.orders[0]),
-        p_alive=float(row[0, ALIVE]),
+        p_alive=float(seen.value[0, ALIVE]),
         next_purchase_low=due.low,
         next_purchase_at=due.at,
         next_purchase_high=due.high,
         horizon_days=model.horizon_days,
-        year_spend=money(spend * longer),
+        year_spend=money(spend * _year(model, seen.grown)),
         year_is_extrapolated=model.horizon_days < YEAR,
         model_version=model.version,
         median_spend=None if outlook is None else money(float(outlook.spend[0, MIDDLE])),

@@ -2,13 +2,14 @@
 
 import threading
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.data.clock import ZoneTable
 from recsys.data.history import PurchaseHistory
+from recsys.data.ids import ABSENT
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning.books import Books, Costs
 from recsys.decisioning.gather import LIMIT, catalogue_arrays, scratch_for
@@ -34,6 +35,15 @@ class Desk:
     X: npt.NDArray[np.float32]
 
 
+class Label(NamedTuple):
+    """What is told of an item; `spend` is that of one purchase [currency]."""
+
+    item_id: str
+    name: str
+    group: str | None
+    spend: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Serving:
     """Snapshot, population and models that belong together; the three models are None where there is none.
@@ -54,6 +64,7 @@ class Serving:
     allowed: npt.NDArray[np.uint8]
     books: Books
     _desks: threading.local = field(default_factory=threading.local)
+    _labels: dict[int, Label] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -86,6 +97,17 @@ class Serving:
     def history(self) -> PurchaseHistory:
         """The snapshot's purchase history."""
         return self.snapshot.history
+
+    def label(self, item: int) -> Label:
+        """What is told of an item, read from catalogue and population once."""
+        found = self._labels.get(item)
+        if found is None:
+            catalogue = self.snapshot.catalogue
+            group = int(catalogue.item_group[item])
+            spend = self.snapshot.money(float(self.population.arrays.items.spend[item]))
+            name = catalogue.groups[group] if group != ABSENT else None
+            found = self._labels[item] = Label(catalogue.items[item], catalogue.name(item), name, spend)
+        return found
 
     def desk(self) -> Desk:
         """Working memory of the calling thread."""

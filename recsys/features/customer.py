@@ -120,6 +120,17 @@ def customer_row(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def other_horizon(
+    h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, horizon: float, row: Any, out: Any
+) -> None:
+    """The features of `row`, which `customer_row` made for another horizon, for `horizon` [days] into `out`."""
+    out[:] = row
+    start = _RHYTHM
+    _windowed(h, low, high, as_of, horizon, out[start : start + _WINDOWED])
+    expected_row(h, low, high, as_of, zone, base, horizon, out[start + _WINDOWED + _MONEY + _HABITS :])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _rhythm(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, out: Any) -> None:
     n_orders, n_days = 0, 0
     first, last, day_before = np.int64(0), np.int64(0), np.int64(0)

@@ -9,7 +9,7 @@ from recsys.data.clock import ZoneTable
 from recsys.data.history import HistoryArrays
 from recsys.population.btyd import Summary, bgnbd_alive, bgnbd_expected, gamma_gamma_mean, summary
 from recsys.population.facts import Base
-from recsys.population.pareto import pareto_active, pareto_alive, pareto_living
+from recsys.population.pareto import pareto_alive, pareto_buying, pareto_living
 
 EXPECTED = (
     "alive",
@@ -56,7 +56,7 @@ def _pareto(base: Base, own: Summary, horizon: float, usual: float, out: Any) ->
     alive = pareto_alive(r, alpha, s, beta, x, t_x, T)
     living = pareto_living(r, alpha, s, beta, x, T, horizon)
     orders, raised = alive * living, max(alive, LEAST_ALIVE) * living
-    out[0], out[1] = alive, pareto_active(r, alpha, s, beta, x, t_x, T, horizon)
+    out[0], out[1] = alive, alive * pareto_buying(r, alpha, s, beta, x, T, horizon)
     out[2], out[3], out[4], out[5] = orders, orders * usual, raised, raised * usual
     if own.n > 0:
         out[6], out[7] = t_x / max(T, 1.0), x * horizon / max(T, 1.0)

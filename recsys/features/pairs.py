@@ -97,15 +97,16 @@ def pair_rows(
     A row depends on the customer and its item alone, never on the other candidates.
     """
     totals = _totals(own)
+    if n > 0:
+        _customer_part(own, as_of, population, out[0, _CUSTOMER:])
     for row in range(n):
         item = items[row]
         _own_part(own, as_of, scratch.slot[item], population.items.mean_gap[item], out[row])
         _item_part(population, item, out[row, _ITEM:])
         _like_part(population, scratch, item, out[row, _LIKE:])
         _catalogue_part(as_of, cat, population, scratch, item, totals, out[row, _CATALOGUE:])
-        if row == 0:
-            _customer_part(own, as_of, population, out[0, _CUSTOMER:])
-        out[row, _CUSTOMER:] = out[0, _CUSTOMER:]
+        for k in range(_CUSTOMER, out.shape[1]):
+            out[row, k] = out[0, k]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

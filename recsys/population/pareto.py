@@ -135,12 +135,18 @@ def pareto_active(r: float, alpha: float, s: float, beta: float, x: float, t_x: 
 
     Given life at T, λ ~ Gamma(r + x, α + T) and μ ~ Gamma(s, β + T); silence for t has the form of the likelihood.
     """
+    return float(pareto_alive(r, alpha, s, beta, x, t_x, T) * pareto_buying(r, alpha, s, beta, x, T, t))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def pareto_buying(r: float, alpha: float, s: float, beta: float, x: float, T: float, t: float) -> float:
+    """P(at least one purchase in (T, T + t]) of a customer known to be alive at T."""
     if t <= 0.0:
         return 0.0
     k, a, b = r + x, alpha + T, beta + T
     silent = math.exp(-k * math.log1p(t / a) - s * math.log1p(t / b))
     left = math.exp(math.log(s) + s * math.log(b) + k * math.log(a) + integral(k, a, s, b, 0.0, t).log)
-    return float(pareto_alive(r, alpha, s, beta, x, t_x, T) * max(1.0 - silent - left, 0.0))
+    return max(1.0 - silent - left, 0.0)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

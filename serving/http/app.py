@@ -20,7 +20,9 @@ from starlette.types import Lifespan
 from recsys.errors import BaristaError
 from recsys.settings import Settings
 from serving.http import console
+from serving.http.admission import Admission
 from serving.http.cors import Origins
+from serving.http.direct import Direct, Way, way
 from serving.http.envelope import Envelope
 from serving.http.guards import Guards
 from serving.http.metrics import Metrics
@@ -50,24 +52,35 @@ def assemble(
     """`known` operations behind `guards`, with the page, the document and the problems around them."""
     register_url_convertor("id", AnyText())
     described = document(known)
-    app = FastAPI(title="Barista", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Barista",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # looked for at every request otherwise
+    )
     app.openapi = lambda: described  # type: ignore[method-assign]
     app.state.guards, app.state.operations = guards, known
     pages = console.routes(described, needs_key=guards.access.asks)
-    routes = [*(_route(operation, guards) for operation in known), *pages]
+    ways = [way(operation.method, operation.path, guards.around(operation)) for operation in known]
+    routes = [*(_route(operation, each) for operation, each in zip(known, ways, strict=True)), *pages]
     app.router.routes.extend(routes)
     app.router.redirect_slashes = False
     for kind, handler in HANDLERS:
         app.add_exception_handler(kind, handler)
     templates = {route.endpoint: template(route.path) for route in routes}
+    app.add_middleware(Direct, ways=ways, problems=dict(HANDLERS))
+    app.add_middleware(Admission, limit=settings.most_requests, under_way=metrics.under_way.set)
     if settings.cors_origins:
         app.add_middleware(Origins, origins=settings.cors_origins)
     app.add_middleware(Envelope, metrics=metrics, routes=templates)
     return app
 
 
-def _route(operation: Operation, guards: Guards) -> Route:
-    return Route(operation.path, guards.around(operation), methods=[operation.method], name=operation.name)
+def _route(operation: Operation, way: Way) -> Route:
+    """The operation for FastAPI's routing, which answers what the direct way leaves: other methods of its path."""
+    return Route(operation.path, way.endpoint, methods=[operation.method], name=operation.name)
 
 
 @asynccontextmanager

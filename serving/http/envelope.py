@@ -1,14 +1,13 @@
 """Around every request: its id, security headers, metrics, one log line, a problem for what nobody foresaw."""
 
+import os
 import re
 import time
 import traceback
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.metrics import Metrics
@@ -27,6 +26,8 @@ SECURITY_HEADERS = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
 
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_NOT_STORED = (b"cache-control", b"no-store")
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -78,19 +79,18 @@ def _request_id(scope: Scope) -> str:
     """The caller's X-Request-Id when it is a plain one, else a new one."""
     scope.setdefault("state", {})
     for name, value in scope["headers"]:
-        text: str = value.decode("latin-1")
-        if name == b"x-request-id" and _GIVEN_ID.fullmatch(text):
-            return text
-    return uuid.uuid4().hex
+        if name == b"x-request-id" and _GIVEN_ID.fullmatch(text := value.decode("latin-1")):
+            return str(text)
+    return os.urandom(16).hex()
 
 
 def _add_headers(message: Message, request_id: str, more: Mapping[str, str]) -> None:
-    headers = MutableHeaders(scope=message)
-    headers["X-Request-Id"] = request_id
-    headers.update(more)
-    for name, value in SECURITY_HEADERS.items():
-        headers[name] = value
-    headers.setdefault("Cache-Control", "no-store")
+    """Add to the headers as they are sent; no answer of ours sets one of these itself but Cache-Control."""
+    headers = message["headers"]
+    stored = any(name == b"cache-control" for name, _ in headers)
+    given = [(name.lower().encode(), value.encode()) for name, value in more.items()]
+    cache = () if stored else (_NOT_STORED,)
+    message["headers"] = [*headers, (b"x-request-id", request_id.encode()), *given, *_RAW_HEADERS, *cache]
 
 
 def _place(error: BaseException) -> list[str]:

@@ -17,6 +17,7 @@ class Metrics:
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.requests = Counter(
             "barista_requests", "Requests answered.", ["route", "method", "status"], registry=self.registry
         )
@@ -34,6 +35,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.under_way = Gauge(
+            "barista_requests_under_way",
+            "Requests being answered now.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self.degraded = Gauge(
             "barista_degraded",
             "1 while it answers from the last good state, or can't answer.",
@@ -43,8 +50,17 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        self.requests.labels(route, method, str(status)).inc()
-        self.seconds.labels(route).observe(seconds)
+        count, time = self._counted(route, method, status)
+        count.inc()
+        time.observe(seconds)
+
+    def _counted(self, route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+        """The counter and the histogram of these labels, looked up once."""
+        found = self._children.get((route, method, status))
+        if found is None:
+            found = self.requests.labels(route, method, str(status)), self.seconds.labels(route)
+            self._children[route, method, status] = found
+        return found
 
     def text(self) -> bytes:
         """The exposition text: of all workers when they share a directory."""

@@ -31,7 +31,7 @@ _MEANING = {
     422: "A key, a value or a query is not what this path takes, or the Idempotency-Key was used otherwise.",
     429: "The key has made all its requests of this window; Retry-After says when the next one begins.",
     500: "The request failed inside the service.",
-    503: "Nothing to answer from yet, or the event store can't be reached now.",
+    503: "Nothing to answer from yet, the event store can't be reached now, or too many requests at once.",
     507: "The database's disk is full; nothing was done. The same request works as soon as there is space.",
 }
 
@@ -123,6 +123,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     if operation.writes:
         schema = {"type": "string", "pattern": "^[!-~]{1,255}$"}
         found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
+    if operation.tagged:
+        found.append({"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}})
     (reference,), components = msgspec.json.schema_components([operation.query], ref_template=REFERENCE)
     del reference
     for name, schema in components[operation.query.__name__]["properties"].items():
@@ -139,6 +141,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for status in sorted({STATUS[kind] for kind in kinds}):
         problem = {"schema": _reference(ProblemBody)}
         responses[str(status)] = {"description": _MEANING[status], "content": {MEDIA_TYPE: problem}}
+    if operation.tagged:
+        tag = {"ETag": {"description": "Names the bytes of the answer.", "schema": {"type": "string"}}}
+        responses["200"]["headers"] = tag
+        responses["304"] = {"description": "The answer is the one `If-None-Match` names.", "headers": tag}
     if operation.name == "ready":
         not_ready = {"application/json": {"schema": _reference(operation.answer)}} if operation.answer else {}
         responses["503"] = {"description": "It can't answer; `reasons` say why.", "content": not_ready}

@@ -36,6 +36,7 @@ class Operation:
     problems  kinds of problems it can answer with, besides those every operation has
     public    answers without a key
     scopes    a key needs one of them; one with `admin` needs none
+    tagged    answers carry an `ETag` and are 304 without a body when `If-None-Match` names it
     """
 
     method: str
@@ -49,6 +50,7 @@ class Operation:
     problems: tuple[str, ...] = ()
     public: bool = False
     scopes: tuple[Scope, ...] = ("admin",)
+    tagged: bool = False
 
     @property
     def writes(self) -> bool:
@@ -85,9 +87,9 @@ def template(path: str) -> str:
     return path.replace(":id}", "}")
 
 
-def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
+def json_answer(body: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A body as JSON; floats are written so that reading gives the same bits."""
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
 def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
@@ -143,9 +145,12 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
 def _foretold(service: Service) -> tuple[Operation, ...]:
     async def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
-        return json_answer(
-            service.score(path_text(request, "customer_id"), reasons=query.reasons, language=query.language)
-        )
+        known, customer = request.headers.get("if-none-match"), path_text(request, "customer_id")
+        scored = service.scored(customer, reasons=query.reasons, language=query.language, known_tags=known)
+        headers = {"ETag": scored.tag, "Cache-Control": "private, no-cache"}
+        if scored.body is None:
+            return Response(status_code=304, headers=headers)
+        return json_answer(scored.body, headers=headers)
 
     async def timing(request: Request) -> Response:
         query = read_query(request, TimingQuery)
@@ -161,6 +166,7 @@ def _foretold(service: Service) -> tuple[Operation, ...]:
             b.ScoresBody,
             query=b.ScoresQuery,
             scopes=("score",),
+            tagged=True,
         ),
         Operation(
             "GET",

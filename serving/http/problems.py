@@ -49,6 +49,7 @@ STATUS = {
     "not-ready": 503,
     "store-unavailable": 503,
     "store-full": 507,
+    "overloaded": 503,
 }
 """Kinds of problems and their HTTP status; the kind ends the problem's `type`."""
 

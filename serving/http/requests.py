@@ -99,6 +99,8 @@ def too_deep(body: bytes) -> bool:
 
 def read_query(request: Request, kind: type[T]) -> T:
     """The request's query as a `kind`; raises `Problem` 422."""
+    if not request.scope["query_string"]:
+        return kind()
     pairs = request.query_params.multi_items()
     query = dict(pairs)
     if len(query) < len(pairs):

@@ -31,6 +31,7 @@ from serving.http.problems import Problem
 from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
+from serving.http.tags import Basis, matches, tag_of
 from serving.http.timing_bodies import TimingBody, timing_body
 from serving.outage import Outage
 from serving.recording import Kept, Recorder
@@ -45,6 +46,13 @@ class Decided(NamedTuple):
 
     body: OffersBody
     record: DecisionRecord
+
+
+class Scored(NamedTuple):
+    """A scores answer with its entity tag; no body when the caller has it already."""
+
+    tag: str
+    body: ScoresBody | None
 
 
 class Service:
@@ -102,12 +110,28 @@ class Service:
 
     def score(self, customer_id: str, *, reasons: bool, language: Language = "en") -> ScoresBody:
         """Churn and value of a customer, known or not."""
+        body = self.scored(customer_id, reasons=reasons, language=language).body
+        assert body is not None  # nobody said to have it
+        return body
+
+    def scored(
+        self, customer_id: str, *, reasons: bool, language: Language = "en", known_tags: str | None = None
+    ) -> Scored:
+        """Churn and value of a customer, known or not; no body when `known_tags` (If-None-Match) names the answer."""
         loaded = self.state.current()
         as_of = self._as_of(loaded)
         tail, stale = self._tail(customer_id)
-        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language)
         run = self._run_of(loaded, customer_id, tail, as_of)
-        return scores_body(answer, loaded.snapshot.facts, run.run_id if run else None, stale=stale)
+        run_id = run.run_id if run else None
+        snapshot = loaded.snapshot
+        customer, versions = snapshot.customers.index(customer_id), tuple(loaded.versions.items())
+        told = language if reasons else ""
+        seen = (snapshot.snapshot_id, versions, run_id, as_of, customer_id, customer, tail, told, stale)
+        tag = tag_of(Basis(*seen))
+        if matches(known_tags, tag):
+            return Scored(tag, None)
+        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language)
+        return Scored(tag, scores_body(answer, snapshot.facts, run_id, stale=stale))
 
     def timing(self, customer_id: str, *, categories: bool) -> TimingBody:
         """When a customer, known or not, buys next."""

@@ -1,91 +1,164 @@
-"""The service as a process: start, memory, what it loads, and requests over HTTP."""
+"""The service beside an empty endpoint and a plain twin: CPU a request, start, memory, latency, overload."""
 
-import re
-import subprocess
-import sys
-import time
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
 
+from recsys.decisioning import OfferRequest
+from recsys.decisioning.recommend import rank
 from recsys.settings import load_settings
 from recsys.workspace import Workspace
+from tests.benchmarks.load import Asked, Seen, load
 from tests.benchmarks.measure import figure, milliseconds
+from tests.benchmarks.service_load import OFFERS, under_load
+from tests.benchmarks.sides import Case, Side, copied, foreign, pss_mb, service, twin, workers_of
 
-COMMAND = "make bench BENCH=service"
+COMMAND = "make bench-service"
+CONNECTIONS = 16
+ROUNDS = 7
+SECONDS = 1.2
 
 
 def run(workspace: Path) -> list[dict[str, Any]]:
-    """Start the service on a free port twice (the first start warms caches), ask it, end it."""
-    _started(workspace)[0].terminate()
-    process, address, ready = _started(workspace)
-    try:
-        return [
-            figure("service ready with warm kernels", ready, "s", COMMAND, at_most=4),
-            figure("first worker, proportional memory", _pss_mb(process.pid), "MB", COMMAND, at_most=350),
-            *_requests(workspace, address),
-            figure("the same memory after these requests", _pss_mb(process.pid), "MB", COMMAND, at_most=350),
-            figure("mlflow, pandas, sklearn or lightgbm mapped", _foreign(process.pid), "", COMMAND),
-        ]
-    finally:
-        process.terminate()
-        process.wait(15)
+    """All figures of the service."""
+    with copied(workspace) as case:
+        return [*_ratios(case), *_in_process(case), *_start_and_memory(case), *_loaded(case)]
 
 
-def _started(workspace: Path) -> tuple[subprocess.Popen[str], str, float]:
-    """Process, its address, and the seconds until /health/ready said yes."""
-    start = time.perf_counter()
-    arguments = ["--workspace", str(workspace), "--clock", "snapshot", "--port", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "serving", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout is not None
-    found = re.search(r"http://\S+", process.stdout.readline())
-    if found is None:
-        raise RuntimeError("the service did not say where it listens")
-    for _ in range(600):
-        try:
-            if httpx.get(f"{found[0]}/health/ready").status_code == 200:
-                return process, found[0], time.perf_counter() - start
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError("the service did not get ready")
+def _loaded(case: Case) -> list[dict[str, Any]]:
+    with service(case) as side:
+        return under_load(case, side, COMMAND)
 
 
-def _requests(workspace: Path, address: str) -> list[dict[str, Any]]:
-    snapshot = Workspace.open(load_settings(workspace=workspace)).current_snapshot()
-    draw = np.random.default_rng(2)
-    ids = iter([snapshot.customers[int(i)] for i in draw.integers(0, len(snapshot.customers), 3_000)])
-    with httpx.Client(base_url=address) as client:
-        offers = milliseconds(
-            lambda: client.post("/v1/recommendations", json={"customer_id": next(ids)}).raise_for_status(), 800
-        )
-        scores = milliseconds(lambda: client.get(f"/v1/customers/{next(ids)}/scores").raise_for_status(), 800)
-        empty = milliseconds(lambda: client.get("/health/live").raise_for_status(), 800)
+def _in_process(case: Case) -> list[dict[str, Any]]:
+    """One recommendation without HTTP, and its trees beside LightGBM's own."""
+    import lightgbm
+
+    opened = Workspace.open(load_settings(workspace=case.directory, clock="snapshot"))
+    serving = opened.load_serving()
+    assert serving.offers is not None
+    ids, as_of, ranker = iter(case.customers * 10), serving.snapshot.as_of, serving.offers.ranker
+    events = opened.events()
+
+    def one() -> None:
+        customer = next(ids)
+        rank(serving, OfferRequest(customer), events.orders_of(customer), as_of)
+
+    offers = milliseconds(one, 1_500)
+    X, booster = serving.desk().X, lightgbm.Booster(model_str=ranker.text)  # type: ignore[attr-defined]
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(np.median(milliseconds(lambda: ranker.raw(X), 50)))
+        theirs.append(np.median(milliseconds(lambda: booster.predict(X, raw_score=True, num_threads=1), 20)))
+    trees = f"{ranker.n_trees} trees, 200 rows"  # type: ignore[attr-defined]
+    ratio = float(np.median(np.array(theirs) / np.array(ours)))
     return [
-        figure("POST /v1/recommendations over HTTP, one client, p50", float(np.median(offers)), "ms", COMMAND),
-        figure("the same, p99", float(np.quantile(offers, 0.99)), "ms", COMMAND),
-        figure("GET scores over HTTP, p50", float(np.median(scores)), "ms", COMMAND),
-        figure("GET /health/live over HTTP, p50, for comparison", float(np.median(empty)), "ms", COMMAND),
+        figure("one recommendation in process with its tail read, p50", _middle(offers), "ms", COMMAND, at_most=1.5),
+        figure(f"Booster.predict over the tree kernel, {trees}", ratio, "times", COMMAND, at_least=4),
     ]
 
 
-def _pss_mb(pid: int) -> float:
-    """Proportional set size of a process [MB]."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) / 1024 if found else float("nan")
+def _start_and_memory(case: Case) -> list[dict[str, Any]]:
+    """Seconds from the command to /health/ready, and proportional memory of workers that have answered."""
+    with tempfile.TemporaryDirectory() as cache, service(case, NUMBA_CACHE_DIR=cache) as side:
+        cold = side.ready
+    warm, totals = [], {}
+    for workers in (1, 1, 1, 2, 3):
+        with service(case, "--workers", str(workers)) as side:
+            warm += [side.ready] if workers == 1 else []
+            for _ in range(workers):
+                load(_offers(case, side))
+            totals[workers] = sum(pss_mb(pid) for pid in (side.pid, *workers_of(side.pid)))
+            strange = ", ".join(sorted({foreign(pid) for pid in (side.pid, *workers_of(side.pid))}))
+    return [
+        figure("from start to ready, kernels compiled before, median of 3", _middle(warm), "s", COMMAND, at_most=2.5),
+        figure("the same on a machine that never compiled them", cold, "s", COMMAND),
+        figure("first worker, proportional memory after requests", totals[1], "MB", COMMAND, at_most=250),
+        figure("a third worker, memory it adds", totals[3] - totals[2], "MB", COMMAND, at_most=60),
+        figure("mlflow, pandas, sklearn or lightgbm mapped by a worker", strange, "", COMMAND),
+    ]
 
 
-def _foreign(pid: int) -> str:
-    """Which of the libraries that don't belong in a worker have files mapped, or `none`."""
-    maps = Path(f"/proc/{pid}/maps").read_text()
-    found = [name for name in ("mlflow", "pandas", "sklearn", "lightgbm") if f"/{name}/" in maps]
-    return ", ".join(found) or "none"
+def _middle(values: Any) -> float:
+    return float(np.median(values))
+
+
+class Measured(NamedTuple):
+    """CPU a request [ms] of each round, by what was asked."""
+
+    empty_offers: list[float]
+    empty_scores: list[float]
+    offers: list[float]
+    plain: list[float]
+    scores: list[float]
+    reasons: list[float]
+
+
+def _ratios(case: Case) -> list[dict[str, Any]]:
+    """CPU a request in one interleaved run: every round asks every side in turn."""
+    with ExitStack() as sides, tempfile.TemporaryDirectory() as place:
+        ours = sides.enter_context(service(case))
+        _write_answers(case, ours, Path(place))
+        empty, plain = (sides.enter_context(twin(kind, case, Path(place))) for kind in ("empty", "plain"))
+        asked = Measured(
+            lambda: _cpu(empty, _offers(case, empty)),
+            lambda: _cpu(empty, _scores(case, empty)),
+            lambda: _cpu(ours, _offers(case, ours)),
+            lambda: _cpu(plain, _offers(case, plain)),
+            lambda: _cpu(ours, _scores(case, ours)),
+            lambda: _cpu(ours, _scores(case, ours, "?reasons=true")),
+        )
+        rounds = [[act() for act in asked] for _ in range(ROUNDS + 1)][1:]
+    return _ratio_figures(Measured(*map(np.array, zip(*rounds, strict=True))))
+
+
+def _ratio_figures(cpu: Measured) -> list[dict[str, Any]]:
+    def ratio(name: str, above: Any, below: Any, **bound: float) -> dict[str, Any]:
+        return figure(name, _middle(above / below), "times", COMMAND, **bound)
+
+    return [
+        figure("CPU of an empty FastAPI endpoint, offers JSON", _middle(cpu.empty_offers), "ms", COMMAND),
+        figure("CPU of POST /v1/recommendations", _middle(cpu.offers), "ms", COMMAND),
+        ratio("POST /v1/recommendations over the empty endpoint", cpu.offers, cpu.empty_offers, at_most=10),
+        ratio("the plain twin over POST /v1/recommendations", cpu.plain, cpu.offers, at_least=2),
+        figure("CPU of an empty FastAPI endpoint, scores JSON", _middle(cpu.empty_scores), "ms", COMMAND),
+        figure("CPU of GET scores", _middle(cpu.scores), "ms", COMMAND),
+        ratio("GET scores over the empty endpoint", cpu.scores, cpu.empty_scores, at_most=1.7),
+        figure("CPU of GET scores with reasons", _middle(cpu.reasons), "ms", COMMAND, at_most=5),
+    ]
+
+
+def _offers(case: Case, side: Side) -> Asked:
+    return Asked(side.port, SECONDS, [OFFERS], case.bodies, case.key, CONNECTIONS)
+
+
+def _scores(case: Case, side: Side, query: str = "") -> Asked:
+    return Asked(side.port, SECONDS, [path + query for path in case.score_paths], (), case.key, CONNECTIONS)
+
+
+def _cpu(side: Side, asked: Asked) -> float:
+    """CPU a request of a side while it is asked [ms]."""
+    before = side.cpu()
+    seen = load(asked)
+    _expect(seen, {"200"})
+    return (side.cpu() - before) / len(seen.times) * 1000
+
+
+def _expect(seen: Seen, statuses: set[str]) -> None:
+    if not set(seen.statuses) <= statuses:
+        raise RuntimeError(f"answers other than {sorted(statuses)}: {seen.statuses}")
+
+
+def _write_answers(case: Case, side: Side, place: Path) -> None:
+    """One answer of each kind, which the empty endpoint repeats."""
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{side.port}", headers={"Authorization": f"Bearer {case.key}"}
+    ) as http:
+        offers = http.post(OFFERS, content=case.bodies[1], headers={"Content-Type": "application/json"})
+        scores = http.get(case.score_paths[1])
+    (place / "offers.json").write_bytes(offers.raise_for_status().content)
+    (place / "scores.json").write_bytes(scores.raise_for_status().content)

@@ -1,4 +1,4 @@
-"""What is acknowledged was synced before: fsync returned, then the answer left. Shown by the system calls themselves."""
+"""What is acknowledged was synced before: fsync returned, then the answer left. Shown by the system calls."""
 
 from contextlib import nullcontext
 

@@ -1,0 +1,47 @@
+"""Entity tags of scores: what an answer is computed from, digested, so that one can be compared without scoring.
+
+A tag is strong: equal tags stand for equal bytes. It covers the instant of the answer, so with the clock `now` a tag
+holds for a second; with `snapshot` or an instant it holds until the customer, the models or the snapshot change.
+Source: RFC 9110, sections 8.8.3 and 13.1.2.
+"""
+
+import hashlib
+import re
+from typing import NamedTuple
+
+from recsys import __version__
+from recsys.store import Tail
+
+_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
+
+class Basis(NamedTuple):
+    """All that decides about the bytes of a scores answer.
+
+    customer   index in the snapshot, `ABSENT` for a stranger and for one erased
+    told       language of the reasons, empty without them
+    """
+
+    snapshot_id: str
+    versions: tuple[tuple[str, str], ...]
+    batch_run: str | None
+    as_of: int
+    customer_id: str
+    customer: int
+    tail: Tail
+    told: str
+    stale: bool
+
+
+def tag_of(basis: Basis) -> str:
+    """The strong entity tag of the answer."""
+    orders = [(order.event_id, order.occurred_at) for order in basis.tail.orders]
+    text = repr((__version__, basis._replace(tail=Tail((), basis.tail.last_sequence)), orders))
+    return f'"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"'
+
+
+def matches(if_none_match: str | None, tag: str) -> bool:
+    """Whether the caller already has the answer: `If-None-Match` names its tag, or is `*`."""
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or tag in _TAG.findall(if_none_match)

@@ -1,0 +1,193 @@
+"""What the service is compared with: `python -m tests.benchmarks.twins empty|plain WORKSPACE OFFERS SCORES`.
+
+empty   FastAPI endpoints with a `response_model` that return one recommendation and one scores answer, read from files
+plain   the service as one would write it at first: `def`, pydantic, the same candidates and features, `Booster.predict`
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from recsys.settings import load_settings
+from recsys.workspace import Workspace
+
+
+class Reason(BaseModel):
+    code: str
+    text: str
+    evidence: dict[str, Any]
+
+
+class Offer(BaseModel):
+    rank: int
+    item_id: str
+    name: str
+    group: str | None
+    probability: float
+    expected_value: float
+    novelty: str
+    sources: list[str]
+    raw: float
+    reasons: list[Reason]
+
+
+class Offers(BaseModel):
+    customer_id: str
+    as_of: str
+    decision_id: str
+    recorded: bool
+    snapshot_id: str
+    model_version: str
+    batch_run: str | None
+    evidence: str
+    stale: bool
+    horizon_days: int
+    candidates: int
+    currency: str
+    offers: list[Offer]
+
+
+class Churn(BaseModel):
+    probability: float
+    horizon_days: int
+    model_version: str
+    reasons: list[Reason]
+
+
+class Value(BaseModel):
+    expected_spend: float
+    spend_low: float
+    spend_high: float
+    expected_orders: float
+    p_alive: float
+    next_purchase_at: str | None
+    next_purchase_low: str | None
+    next_purchase_high: str | None
+    horizon_days: int
+    year_spend: float
+    year_is_extrapolated: bool
+    model_version: str
+
+
+class Scores(BaseModel):
+    customer_id: str
+    as_of: str
+    snapshot_id: str
+    batch_run: str | None
+    evidence: str
+    stale: bool
+    currency: str
+    churn: Churn | None
+    value: Value | None
+
+
+class Asked(BaseModel):
+    customer_id: str
+    n: int = 10
+    mode: Literal["new", "repeat", "mixed"] = "mixed"
+
+
+def empty(offers: Path, scores: Path) -> FastAPI:
+    """Nothing but FastAPI."""
+    app = FastAPI()
+    offers_answer, scores_answer = (msgspec.json.decode(path.read_bytes()) for path in (offers, scores))
+
+    @app.post("/v1/recommendations", response_model=Offers)
+    async def recommend() -> Any:
+        return offers_answer
+
+    @app.get("/v1/customers/{customer_id}/scores", response_model=Scores)
+    async def score(customer_id: str) -> Any:
+        return scores_answer
+
+    return app
+
+
+def plain(workspace: Path) -> FastAPI:
+    """The straightforward service: no key, no tail, no record, LightGBM ranks."""
+    import lightgbm
+    import numpy as np
+
+    from recsys.data.clock import to_iso
+    from recsys.data.tail import rows_at
+    from recsys.decisioning import OfferRequest
+    from recsys.decisioning.candidates import SOURCES
+    from recsys.decisioning.recommend import _gather
+
+    serving = Workspace.open(load_settings(workspace=workspace, clock="snapshot")).load_serving()
+    model, snapshot = serving.offers, serving.snapshot
+    assert model is not None
+    booster = lightgbm.Booster(model_str=model.ranker.text)  # type: ignore[attr-defined]
+    catalogue, spend, facts = snapshot.catalogue, serving.population.arrays.items.spend, snapshot.facts
+    app = FastAPI()
+
+    @app.post("/v1/recommendations", response_model=Offers)
+    def recommend(asked: Asked) -> Offers:
+        rows = rows_at(snapshot, snapshot.customers.index(asked.customer_id), snapshot.as_of)
+        desk = serving.desk()
+        n = _gather(serving, rows, OfferRequest(asked.customer_id, asked.n, asked.mode), desk)
+        raw = np.asarray(booster.predict(desk.X[:n], raw_score=True, num_threads=1))
+        best = np.lexsort((desk.chosen[:n], -raw))[: asked.n]
+        probability = model.probability(raw[best], desk.known[:n][best] == 0)
+        offers = []
+        for rank, (at, p) in enumerate(zip(best, probability, strict=True), 1):
+            item = int(desk.chosen[at])
+            group = int(catalogue.item_group[item])
+            offers.append(
+                Offer(
+                    rank=rank,
+                    item_id=catalogue.items[item],
+                    name=catalogue.name(item),
+                    group=catalogue.groups[group] if group >= 0 else None,
+                    probability=float(p),
+                    expected_value=float(p) * snapshot.money(float(spend[item])),
+                    novelty="repeat" if desk.known[at] else "new",
+                    sources=[name for bit, name in enumerate(SOURCES) if desk.marks[at] >> bit & 1],
+                    raw=float(raw[at]),
+                    reasons=[],
+                )
+            )
+        return Offers(
+            customer_id=asked.customer_id,
+            as_of=to_iso(snapshot.as_of, facts.timezone),
+            decision_id="",
+            recorded=False,
+            snapshot_id=snapshot.snapshot_id,
+            model_version=model.version,
+            batch_run=None,
+            evidence="history",
+            stale=False,
+            horizon_days=model.horizon_days,
+            candidates=n,
+            currency=facts.currency,
+            offers=offers,
+        )
+
+    return app
+
+
+def main() -> None:
+    """Serve one of them on a free port, said on standard output."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=["empty", "plain"])
+    for name in ("workspace", "offers", "scores"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args()
+    app = empty(given.offers, given.scores) if given.kind == "empty" else plain(given.workspace)
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    listening = config.bind_socket()
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()
