@@ -8,7 +8,9 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help demo test faults lint types imports bench bench-scores constraints clean
+TOOLS := build/tools/bin
+
+.PHONY: help demo test faults lint types imports bench bench-scores constraints lock sbom audit clean
 
 help:                      ## say what there is
 	@awk -F ':[^#]*## *' '/^[a-z%-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -47,6 +49,22 @@ constraints:               ## pin what a fresh environment resolves to now
 	build/pins/bin/python -m pip install -qq --disable-pip-version-check '.[dev]'
 	(sed -n '1,2p' constraints.txt; build/pins/bin/python -m pip freeze --exclude barista --exclude pip --exclude setuptools) > build/constraints.txt
 	mv build/constraints.txt constraints.txt
+
+lock: $(TOOLS)/uv          ## pin what the image installs, with hashes, to the versions of constraints.txt
+	$(TOOLS)/uv pip compile pyproject.toml deploy/build.in --extra oauth -c constraints.txt --generate-hashes \
+	  --python-version 3.11 --no-annotate --custom-compile-command "make lock" -q -o deploy/requirements.lock
+
+sbom: $(TOOLS)/uv          ## list what the image installs: build/sbom.cdx.json (CycloneDX)
+	$(TOOLS)/cyclonedx-py requirements deploy/requirements.lock --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o build/sbom.cdx.json
+
+audit: $(TOOLS)/uv         ## known vulnerabilities of what the image installs; says how many packages nobody checked
+	$(PYTHON) deploy/audit.py deploy/requirements.lock -- $(TOOLS)/pip-audit
+
+$(TOOLS)/uv: deploy/tools.txt
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install -qq --disable-pip-version-check -r deploy/tools.txt
+	touch $@
 
 clean:                     ## remove what was built, not the workspace
 	rm -rf build dist *.egg-info

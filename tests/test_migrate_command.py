@@ -21,3 +21,10 @@ def test_migrate_goes_forward_back_and_says_when_nothing_is_to_do(tiny_workspace
         f"Tables went from 0001 to {HEAD}",
         f"Tables were and stay at version {HEAD}",
     ]
+
+
+def test_tables_on_a_server_are_made_before_the_first_import(tmp_path, monkeypatch):
+    """A deployment migrates while there is no workspace yet."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
+    done = CliRunner().invoke(build_app(), ["--workspace", str(tmp_path / "none"), "migrate"])
+    assert done.output.strip() == f"Tables went from base to {HEAD}"

@@ -20,7 +20,11 @@ def migrate(
     """
     from recsys.workspace import Workspace
 
-    before, after = Workspace.open(context.obj).migrate(to)
+    settings = context.obj
+    alone = (
+        settings.database_url is not None
+    )  # tables on a server need no workspace: they are made before the first import
+    before, after = (Workspace(settings) if alone else Workspace.open(settings)).migrate(to)
     typer.echo(
         f"Tables were and stay at version {after}" if before == after else f"Tables went from {before} to {after}"
     )

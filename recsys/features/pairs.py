@@ -134,7 +134,8 @@ def _own_part(own: Own, as_of: int, k: int, item_gap: float, out: Any) -> None:
     out[2], out[3] = own.orders_28[k], own.orders_91[k]
     out[4], out[5] = since, (as_of - own.first[k]) / DAY
     out[6] = own.counts[1] - 1 - own.position[k]
-    out[7], out[8], out[9] = gap, since / gap, since / own.gap[k]
+    last_gap = own.gap[k] if own.gap[k] > 0.0 else np.nan  # two orders at one instant say nothing of a gap
+    out[7], out[8], out[9] = gap, since / gap, since / last_gap
     out[10], out[11], out[12] = own.fast[k], own.slow[k], own.streak[k]
     out[13] = own.quantity[k] / orders
 

@@ -4,6 +4,7 @@ import itertools
 import shutil
 
 import httpx
+import jsonschema
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -116,6 +117,36 @@ def test_a_reported_purchase_counts_in_the_next_answer(client, event, known):
     paid = sum(line["amount"] for line in event["lines"]) if bought else 0
     grown = (after.get("orders", 0) - before.get("orders", 0), after.get("spend", 0) - before.get("spend", 0))
     assert grown == (bought, pytest.approx(paid))
+
+
+INSTANTS = st.sampled_from(["2024-02-01T10:00:00Z", "2024-02-01T10:00:01Z", "2024-12-30T21:22:35Z"])
+
+
+@given(instants=st.lists(INSTANTS, min_size=1, max_size=4), line=LINES)
+@MANY
+def test_orders_at_the_same_instant_are_answered_with_numbers(client, instants, line):
+    """Gaps of no time, before and at the answer's own instant, leave no number of an answer empty."""
+    customer = f"same-{next(NUMBERS)}"
+    event = {"type": "purchase", "lines": line}
+    report(client, *(named(event | {"occurred_at": at}, customer) for at in instants))
+    document = client.get("/openapi.json").json()
+    offers = client.post("/v1/recommendations", json={"customer_id": customer, "reasons": True}).json()
+    scores = client.get(f"/v1/customers/{customer}/scores?reasons=true").json()
+    faults = [
+        fault
+        for name, body in (("OffersBody", offers), ("ScoresBody", scores))
+        for fault in misfits(document, name, body)
+    ]
+    assert faults == []
+
+
+def misfits(document, name, body):
+    """What of a body does not fit its schema."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    return [
+        f"{error.json_path} {error.message}"[:200]
+        for error in jsonschema.Draft202012Validator(schema).iter_errors(body)
+    ]
 
 
 @given(event=EVENTS)

@@ -1,6 +1,10 @@
 """Canaries sent through every path are found where they belong and nowhere else."""
 
 import signal
+from itertools import product
+from threading import Thread
+
+import jwt
 
 from recsys.data.forgetting import forgetting
 from recsys.registry import Registry, RunRecord
@@ -8,9 +12,11 @@ from recsys.settings import Settings
 from recsys.store import KeyStore
 from recsys.testing import builders
 from recsys.testing.published import publish_models, publish_snapshot
-from recsys.workspace import Workspace
+from recsys.workspace import Workspace, tenants_of
 from tests.docs.http_parts import known_operations
+from tests.serving import signing
 from tests.serving.test_processes import CLIENT, serving
+from tests.serving.two_tenants import make_tenants
 
 CANARY = "canary4711"
 MAIL = "canary4711@example.org"
@@ -55,6 +61,47 @@ def test_no_log_line_metric_or_error_holds_a_canary(make_workspace, purchase):
     assert ("/v1/customers/{customer_id}" in log, CANARY in log, key in log) == (True, False, False)
     assert ("barista_requests_total" in metrics, CANARY in metrics) == (True, False)
     assert [text for text in errors if CANARY in text] == []
+
+
+def spoilt_tokens():
+    """Tokens about a canary that open nothing: unsigned, a stranger's, expired, another tenant's, another issuer's."""
+    about = {"sub": MAIL, "tenant": "north", "email": MAIL, "scope": f"score {CANARY}"}
+    yield jwt.encode(signing.claims(**about), None, "none", {"kid": CANARY})
+    yield signing.token(pair=signing.STRANGER, **about)
+    yield signing.token(**about | {"exp": 1})
+    yield signing.token(**about | {"tenant": CANARY})
+    yield signing.token(**about | {"iss": MAIL})
+    yield f"ey{CANARY}.{CANARY}.{CANARY}"
+
+
+def test_no_log_line_metric_or_error_holds_a_canary_of_a_token(tmp_path, purchase):
+    """Tokens in order and spoilt ones about a canary, on a service of tenants: logs, metrics and errors are clean."""
+    jwks = signing.write_keys(tmp_path / "jwks.json")
+    oauth = {"ISSUER": signing.ISSUER, "AUDIENCE": signing.AUDIENCE, "JWKS": str(jwks)}
+    environment = {f"BARISTA_OAUTH_{name}": value for name, value in oauth.items()} | {"BARISTA_API_KEY": "o" * 43}
+    workspace = tenants_of(make_tenants(tmp_path / "tenants"))["north"]
+    right = [signing.token(sub=MAIL, tenant=name, email=MAIL, scope=f"admin {CANARY}") for name in ("north", "south")]
+    shown, errors = [*right, *spoilt_tokens()], []
+    with serving(workspace, "--tenants", str(tmp_path / "tenants"), "--log-level", "debug", **environment) as (
+        process,
+        where,
+    ):
+        lines: list[str] = []
+        reader = Thread(target=lambda: lines.extend(process.stderr))  # a full pipe would hold the service up
+        reader.start()
+        for operation in known_operations():
+            for (method, path, more), text in product(requests(purchase, operation), shown):
+                headers = {"Authorization": f"Bearer {text}"}
+                answer = CLIENT.request(method, where + path, headers=headers, **more)
+                errors += [answer.text] if answer.status_code >= 400 else []
+        metrics = CLIENT.get(f"{where}/metrics", headers={"Authorization": "Bearer " + "o" * 43}).text
+        process.send_signal(signal.SIGTERM)
+        reader.join(20)
+    log = "".join(lines)
+    told = [log, metrics, *errors]
+    assert ('"tenant": "south"' in log, "barista_requests_total" in metrics, len(errors) > 100) == (True, True, True)
+    assert [text[:200] for text in told if CANARY in text] == []
+    assert [text[:200] for text in told for token in shown if token in text] == []
 
 
 def test_mlflow_holds_no_customer(tmp_path):
