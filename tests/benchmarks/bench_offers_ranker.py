@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.decisioning.gather import catalogue_arrays, scratch_for
-from recsys.evaluation.baskets_data import Baskets, Indices
-from recsys.evaluation.next_basket import LONGEST, Floats, Items, Lists, Problem, Scorer, truth_for
+from recsys.evaluation.baskets_data import Baskets, Floats, Indices, Scorer
+from recsys.evaluation.next_basket import LONGEST, Items, Lists, Problem, truth_for
 from recsys.features.pairs import N_PAIR_FEATURES, PAIR_FEATURES, pair_rows
 from recsys.features.personal import clean, own_items, point_to_items
 from recsys.population.fit import fit_population
