@@ -38,7 +38,7 @@ def beyond_accuracy(
 
 def popular_items(buyers: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
     """Which items are among the 1% most bought (at least one), ties to the smaller index, (n_items,)."""
-    head = max(1, int(round(HEAD * float((buyers > 0).sum()))))
+    head = max(1, round(HEAD * float((buyers > 0).sum())))
     mask = np.zeros(len(buyers), np.bool_)
     mask[np.lexsort((np.arange(len(buyers)), -buyers))[:head]] = True
     return mask

@@ -64,6 +64,11 @@ def known_of(snapshot: Snapshot, as_of: int | None = None, pool: Indices | None 
 
 def baskets_of(snapshot: Snapshot, as_of: int) -> Baskets:
     """Orders up to `as_of` [s] with an item bought (quantity > 0), each item once; user i is customer i."""
+    return baskets_and_orders(snapshot, as_of)[0]
+
+
+def baskets_and_orders(snapshot: Snapshot, as_of: int) -> tuple[Baskets, Indices]:
+    """`baskets_of`, and the order of the history that each basket is, (n_baskets,)."""
     history, n = snapshot.history, snapshot.catalogue.n_items
     order = np.repeat(np.arange(history.n_orders), np.diff(history.line_start.astype(np.int64)).astype(np.int64))
     products = history.line_product
@@ -74,7 +79,7 @@ def baskets_of(snapshot: Snapshot, as_of: int) -> Baskets:
     owner = np.repeat(np.arange(history.n_customers), np.diff(history.order_start))[orders]
     each = np.bincount(owner, minlength=history.n_customers)
     users = tuple(str(customer) for customer in range(history.n_customers))
-    return Baskets(users, n, starts_of(each), starts_of(sizes), (pairs % n).astype(np.int32))
+    return Baskets(users, n, starts_of(each), starts_of(sizes), (pairs % n).astype(np.int32)), orders
 
 
 def popularity(known: Known) -> Scorer:
