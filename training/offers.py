@@ -132,7 +132,7 @@ def _rule(weights: Mapping[str, float]) -> Scorer:
 def _contender(name: str, role: Role, ranker: Scorer, pasts: Pasts, plan: FitPlan, seed: int) -> Contender:
     """The ranker with its two curves, from all candidates of the newest window."""
     new, repeat = _curves(ranker, pasts, plan, seed)
-    spec = FeatureSpec(PAIR_FEATURES, plan.horizon_days, "pairs-1")
+    spec = FeatureSpec(PAIR_FEATURES, plan.horizon_days, "pairs-2")
     level = pasts.at(plan.calibrate_at).snapshot.catalogue.item_level
     content = offers_content(spec, ranker, new=new, repeat=repeat, item_level=level, facts=fit_facts(name, role, plan))
     return Contender(name, role, content)

@@ -8,10 +8,21 @@ import numpy as np
 from recsys.features.personal import CatalogueArrays, Own, Scratch
 from recsys.population.facts import Popular, PopulationArrays
 
-SOURCES = ("own repeats", "bought together", "next basket", "taste", "popular now", "same family")
-"""Names of the candidate sources; bit i of a candidate's mark is SOURCES[i]."""
+SOURCES = (
+    "own repeats",
+    "bought together",
+    "next basket",
+    "taste",
+    "popular now",
+    "same family",
+    "comes next",
+    "customers like this one",
+    "taken up now",
+    "new arrivals",
+)
+"""Names of the candidate sources; bit i of a candidate's mark is SOURCES[i]. All but the first propose new items."""
 
-OWN_BIT, NEAR_BIT, NEXT_BIT, TASTE_BIT, POPULAR_BIT, FAMILY_BIT = 1, 2, 4, 8, 16, 32
+OWN_BIT = 1
 LIST = 100
 """Length of each source's list."""
 FAMILIES = 4
@@ -33,16 +44,16 @@ def candidates(
     out: Any,
     marks: Any,
 ) -> Any:
-    """Items to rank into `out` int64 (limit,), their sources into `marks` uint8 (limit,); returns how many.
+    """Items to rank into `out` int64 (limit,), their sources into `marks` uint16 (limit,); returns how many.
 
     `allowed` uint8 (n_items,): 1 where the item may be offered now. In `MIXED` own and new items get half each; what
     one side does not use goes to the other.
     """
     own_list = np.empty(max(1, own.counts[0]), np.int64)
     n_own = _own_list(own, allowed, own_list) if mode != NEW else 0
-    lists = np.full((5, limit), -1, np.int64)
+    lists = np.full((len(SOURCES) - 1, limit), -1, np.int64)
     if mode != REPEAT:
-        _new_lists(own, cat, population, allowed, scratch, n_touched, lists)
+        new_lists(own, cat, population, allowed, scratch, n_touched, lists)
     n_new = _merge(lists, scratch.mark, limit, out, marks)
     own_share = max(limit // 2, limit - n_new) if mode == MIXED else limit
     n_own = min(n_own, own_share)
@@ -72,7 +83,7 @@ def _own_list(own: Own, allowed: Any, out: Any) -> int:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _new_lists(
+def new_lists(
     own: Own,
     cat: CatalogueArrays,
     population: PopulationArrays,
@@ -81,15 +92,19 @@ def _new_lists(
     n_touched: int,
     lists: Any,
 ) -> None:
-    """Best never-bought items of each source, -1 padded: near, next, ALS, popular, family."""
+    """Best allowed, never bought items of SOURCES[1:] into `lists` (n, limit), best first, ties by item, -1 padded."""
     size = min(LIST, lists.shape[1])
     touched = scratch.touched[:n_touched]
     _best(touched, n_touched, scratch.near, allowed, scratch.slot, lists[0, :size])
     _best(touched, n_touched, scratch.next, allowed, scratch.slot, lists[1, :size])
     if own.counts[0] > 0:
         _best(touched, -1, scratch.als, allowed, scratch.slot, lists[2, :size])
-    _popular(population.popular, allowed, scratch.slot, lists[3])
+    _in_sequence(population.popular.order, allowed, scratch.slot, lists[3])
     _family(own, cat, population.popular, allowed, scratch, lists[4, :size])
+    _best(touched, n_touched, scratch.untried, allowed, scratch.slot, lists[5, :size])
+    _best(touched, n_touched, scratch.peers, allowed, scratch.slot, lists[6, :size])
+    _in_sequence(population.popular.adopted, allowed, scratch.slot, lists[7, :size])
+    _in_sequence(population.popular.arrivals, allowed, scratch.slot, lists[8, :size])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -114,10 +129,10 @@ def _best(touched: Any, n_touched: int, score: Any, allowed: Any, slot: Any, out
 
 
 @numba.njit(cache=True, nogil=True)
-def _popular(popular: Popular, allowed: Any, slot: Any, out: Any) -> None:
+def _in_sequence(order: Any, allowed: Any, slot: Any, out: Any) -> None:
+    """The first allowed, never bought items of `order`."""
     n = 0
-    for at in range(len(popular.order)):
-        item = popular.order[at]
+    for item in order:
         if allowed[item] and slot[item] < 0:
             out[n] = item
             n += 1

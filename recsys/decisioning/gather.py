@@ -48,7 +48,7 @@ def gather(
 ) -> Any:
     """Candidates of the customer with the visible orders `low:high`; returns their number n.
 
-    Fills `items` int64, `marks` uint8 (sources), `known` uint8 (1: bought before), all (limit,), and `X` float32
+    Fills `items` int64, `marks` uint16 (sources), `known` uint8 (1: bought before), all (limit,), and `X` float32
     (limit, N_PAIR_FEATURES). `allowed` uint8 (n_items,). Rows beyond n are left as they were.
     """
     own = own_items(h, low, high, as_of, cat, scratch)
@@ -91,14 +91,14 @@ class OffersTable:
     """Candidates of many customers, row by row.
 
     X float32 (n_rows, N_PAIR_FEATURES); customer int32 (position in what was asked for), item int32, known bool
-    (bought before), sources uint8; all (n_rows,).
+    (bought before), sources uint16; all (n_rows,).
     """
 
     X: npt.NDArray[np.float32]
     customer: npt.NDArray[np.int32]
     item: npt.NDArray[np.int32]
     known: npt.NDArray[np.bool_]
-    sources: npt.NDArray[np.uint8]
+    sources: npt.NDArray[np.uint16]
 
 
 def offers_table(
@@ -148,7 +148,7 @@ def _chunk(
     limit: int,
 ) -> OffersTable:
     n = len(customers)
-    items, marks = np.full((n, limit), -1, np.int64), np.zeros((n, limit), np.uint8)
+    items, marks = np.full((n, limit), -1, np.int64), np.zeros((n, limit), np.uint16)
     known, counts = np.zeros((n, limit), np.uint8), np.zeros(n, np.int64)
     X = np.empty((n, limit, N_PAIR_FEATURES), np.float32)
     _gather_many(

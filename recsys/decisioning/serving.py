@@ -28,7 +28,7 @@ class Desk:
     items: Scratch
     counts: npt.NDArray[np.int64]
     chosen: npt.NDArray[np.int64]
-    marks: npt.NDArray[np.uint8]
+    marks: npt.NDArray[np.uint16]
     known: npt.NDArray[np.uint8]
     X: npt.NDArray[np.float32]
 
@@ -90,7 +90,7 @@ class Serving:
                 items=scratch_for(self.snapshot.catalogue),
                 counts=item_scratch(self.snapshot.catalogue.n_items),
                 chosen=np.zeros(LIMIT, np.int64),
-                marks=np.zeros(LIMIT, np.uint8),
+                marks=np.zeros(LIMIT, np.uint16),
                 known=np.zeros(LIMIT, np.uint8),
                 X=np.zeros((LIMIT, N_PAIR_FEATURES), np.float32),
             )

@@ -10,13 +10,16 @@ from recsys.data.clock import DAY
 from recsys.data.history import HistoryArrays
 from recsys.population.factors import all_scores, fold_in
 from recsys.population.facts import PopulationArrays
+from recsys.population.witnesses import FADE_BASKETS, MOST_WITNESSES, PROFILE
 
-FADE_BASKETS = 0.85
-"""Weight of a purchase one basket older (`fast`)."""
 HALF_LIFE = 60.0
 """Days after which a purchase weighs half (`slow`)."""
 RECENT_BASKETS = 3
 """Baskets whose items are looked up among neighbours and transitions as recent."""
+PEERS = 1_000
+"""Witnesses most like the customer whose newest baskets count."""
+STEPS_OF_LIKENESS = 1_024
+"""Steps of likeness between 0 and 1 that the PEERS are told apart by."""
 
 
 class CatalogueArrays(NamedTuple):
@@ -63,8 +66,15 @@ class Scratch(NamedTuple):
     recent  float32  similarity to the items of the last baskets
     next    float32  largest rate with which it follows an item of the last baskets
     als     float32  ALS score
+    after   float32  excess with which it follows the items of the last basket, summed
+    coming  float32  regression of the next basket on the customer's profile, plus the item's rate_now
+    untried float32  regression of what is new in it, plus the item's adoption_now
+    peers   float32  share of the newest baskets of the customers most like this one that hold it
+    like    float32 (MOST_WITNESSES,)  likeness to each witness
+    met     int32 (MOST_WITNESSES,)    witnesses with any likeness
+    seen    uint8    1: in touched
     mark    uint8    candidate sources that proposed it
-    touched int32    items with a score in near or next
+    touched int32    items with a score in near, next, after, coming, untried or peers
     family  float64 (3, n_families)  faded orders, last purchase [s], items
     group   float64 (1, n_groups)    faded orders
     """
@@ -74,6 +84,13 @@ class Scratch(NamedTuple):
     recent: Any
     next: Any
     als: Any
+    after: Any
+    coming: Any
+    untried: Any
+    peers: Any
+    like: Any
+    met: Any
+    seen: Any
     mark: Any
     touched: Any
     family: Any
@@ -88,7 +105,14 @@ def new_scratch(n_items: int, n_families: int, n_groups: int) -> Scratch:
         recent=np.zeros(n_items, np.float32),
         next=np.zeros(n_items, np.float32),
         als=np.zeros(n_items, np.float32),
-        mark=np.zeros(n_items, np.uint8),
+        after=np.zeros(n_items, np.float32),
+        coming=np.zeros(n_items, np.float32),
+        untried=np.zeros(n_items, np.float32),
+        peers=np.zeros(n_items, np.float32),
+        like=np.zeros(MOST_WITNESSES, np.float32),
+        met=np.zeros(MOST_WITNESSES, np.int32),
+        seen=np.zeros(n_items, np.uint8),
+        mark=np.zeros(n_items, np.uint16),
         touched=np.zeros(n_items, np.int32),
         family=np.zeros((3, n_families)),
         group=np.zeros((1, n_groups)),
@@ -183,6 +207,7 @@ def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays,
     """Fill the scores of `scratch` from what the customer bought; returns how many items are in `scratch.touched`."""
     n, n_touched = own.counts[0], 0
     recent_from = own.counts[1] - RECENT_BASKETS
+    following = population.following
     weights = np.empty(max(1, n))
     for k in range(n):
         item = own.item[k]
@@ -190,17 +215,35 @@ def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays,
         n_touched = _near(own, k, own.position[k] >= recent_from, population, scratch, n_touched)
         if own.position[k] >= recent_from:
             n_touched = _next(item, population, scratch, n_touched)
-        family, group = cat.item_family[item], cat.item_group[item]
-        if family >= 0:
-            scratch.family[0, family] += own.slow[k]
-            scratch.family[1, family] = max(scratch.family[1, family], np.float64(own.last[k]))
-            scratch.family[2, family] += 1
-        if group >= 0:
-            scratch.group[0, group] += own.slow[k]
+        if own.position[k] == own.counts[1] - 1:
+            rows = (following.after_start, following.after_item, following.after_weight)
+            n_touched = _add_row(rows, item, np.float32(1.0), scratch.after, scratch, n_touched)
+        _add_family(own, k, cat, scratch)
+    n_touched = _from_profile(own, population, scratch, n_touched)
     if n > 0:
         all_scores(population.factors, fold_in(population.factors, own.item, weights, n), scratch.als)
     else:
         scratch.als[:] = np.float32(0.0)
+    return int(n_touched)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_family(own: Own, k: int, cat: CatalogueArrays, scratch: Scratch) -> None:
+    family, group = cat.item_family[own.item[k]], cat.item_group[own.item[k]]
+    if family >= 0:
+        scratch.family[0, family] += own.slow[k]
+        scratch.family[1, family] = max(scratch.family[1, family], np.float64(own.last[k]))
+        scratch.family[2, family] += 1
+    if group >= 0:
+        scratch.group[0, group] += own.slow[k]
+
+
+@numba.njit(cache=True, nogil=True)
+def _touch(item: int, scratch: Scratch, n_touched: int) -> Any:
+    if scratch.seen[item] == 0:
+        scratch.seen[item] = 1
+        scratch.touched[n_touched] = item
+        return n_touched + 1
     return n_touched
 
 
@@ -213,10 +256,8 @@ def _near(own: Own, k: int, recent: bool, population: PopulationArrays, scratch:
         if other < 0:
             break
         similarity = near.similarity[item, j]
-        if scratch.near[other] == 0 and scratch.next[other] == 0:
-            scratch.touched[n_touched] = other
-            n_touched += 1
-        scratch.near[other] += weight * similarity + np.float32(1e-12)
+        n_touched = _touch(other, scratch, n_touched)
+        scratch.near[other] += weight * similarity
         if recent:
             scratch.recent[other] += similarity
     return n_touched
@@ -229,11 +270,95 @@ def _next(item: int, population: PopulationArrays, scratch: Scratch, n_touched: 
         other = following.item[item, j]
         if other < 0:
             break
-        if scratch.near[other] == 0 and scratch.next[other] == 0:
-            scratch.touched[n_touched] = other
-            n_touched += 1
+        n_touched = _touch(other, scratch, n_touched)
         scratch.next[other] = max(scratch.next[other], following.rate[item, j])
     return n_touched
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_row(rows: Any, item: int, factor: Any, score: Any, scratch: Scratch, n_touched: int) -> Any:
+    """Add the map's row of `item` times `factor` to `score`."""
+    start, column, weight = rows
+    for at in range(start[item], start[item + 1]):
+        n_touched = _touch(column[at], scratch, n_touched)
+        score[column[at]] += factor * weight[at]
+    return n_touched
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _from_profile(own: Own, population: PopulationArrays, scratch: Scratch, n_touched: int) -> Any:
+    """What the profile says: regressions of the next basket, and newest baskets of the witnesses most like it."""
+    following, peers = population.following, population.peers
+    slots, weights = _profile(own, population.items.rarity)
+    n_met = 0
+    for at in range(len(slots)):
+        item, weight = own.item[slots[at]], np.float32(weights[at])
+        rows = (following.next_start, following.next_item, following.next_weight)
+        n_touched = _add_row(rows, item, weight, scratch.coming, scratch, n_touched)
+        rows = (following.new_start, following.new_item, following.new_weight)
+        n_touched = _add_row(rows, item, weight, scratch.untried, scratch, n_touched)
+        for place in range(peers.start[item], peers.start[item + 1]):
+            witness = peers.customer[place]
+            if scratch.like[witness] == 0:
+                scratch.met[n_met] = witness
+                n_met += 1
+            scratch.like[witness] += weight * peers.weight[place]
+    return _add_peers(population, scratch, n_met, n_touched)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _profile(own: Own, rarity: Any) -> Any:
+    """Slots and weights of the PROFILE strongest items, ties by item; weights have length 1. As in `profiles`."""
+    n = own.counts[0]
+    by_item = np.argsort(own.item[:n], kind="mergesort")
+    strength = np.empty(n)
+    for k in range(n):
+        strength[k] = -own.fast[by_item[k]] * np.float64(rarity[own.item[by_item[k]]])
+    order = np.argsort(strength, kind="mergesort")[:PROFILE]
+    squares = 0.0
+    for k in order:
+        squares += strength[k] * strength[k]
+    scale = np.sqrt(squares) if squares > 0 else 1.0
+    return by_item[order], -strength[order] / scale
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_peers(population: PopulationArrays, scratch: Scratch, n_met: int, n_touched: int) -> int:
+    """Newest baskets of about PEERS witnesses most like the customer, by likeness and freshness, as shares.
+
+    Ends all scores of touched items: shares are divided, regressions get the item's own rate.
+    Likeness is told apart in steps; all witnesses of the last step that is reached count.
+    """
+    peers, met = population.peers, scratch.met[:n_met]
+    steps = np.zeros(STEPS_OF_LIKENESS + 1, np.int64)
+    for witness in met:
+        steps[_step(scratch.like[witness])] += 1
+    least, reached = STEPS_OF_LIKENESS, steps[STEPS_OF_LIKENESS]
+    while least > 0 and reached < PEERS:
+        least -= 1
+        reached += steps[least]
+    total = np.float32(0.0)
+    for witness in met:
+        if _step(scratch.like[witness]) >= least:
+            weight = scratch.like[witness] * peers.fresh[witness]
+            total += weight
+            for at in range(peers.basket_start[witness], peers.basket_start[witness + 1]):
+                n_touched = _touch(peers.basket_item[at], scratch, n_touched)
+                scratch.peers[peers.basket_item[at]] += weight
+        scratch.like[witness] = np.float32(0.0)
+    total = max(total, np.float32(1e-9))
+    for at in range(n_touched):
+        item = scratch.touched[at]
+        scratch.peers[item] /= total
+        scratch.coming[item] += population.items.rate_now[item]
+        scratch.untried[item] += population.items.adoption_now[item]
+    return n_touched
+
+
+@numba.njit(cache=True, nogil=True)
+def _step(likeness: float) -> int:
+    step = int(likeness * STEPS_OF_LIKENESS)
+    return step if step < STEPS_OF_LIKENESS else STEPS_OF_LIKENESS
 
 
 @numba.njit(cache=True, nogil=True)
@@ -249,3 +374,6 @@ def clean(own: Own, cat: CatalogueArrays, scratch: Scratch, n_touched: int) -> N
     for k in range(n_touched):
         item = scratch.touched[k]
         scratch.near[item], scratch.recent[item], scratch.next[item] = np.float32(0), np.float32(0), np.float32(0)
+        scratch.after[item], scratch.coming[item] = np.float32(0), np.float32(0)
+        scratch.untried[item], scratch.peers[item] = np.float32(0), np.float32(0)
+        scratch.seen[item] = 0

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from recsys.data.arrays import load_array, save_array
 from recsys.errors import SnapshotError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the population directory; another one is fitted anew."""
 
 
@@ -31,6 +31,11 @@ class ItemFacts(NamedTuple):
     spend          float32  mean spend on it per order [minor units]
     age            float32  days since it was first sold
     recency        float32  days since it was last sold
+    rarity         float32  log((customers + 1) / (buyers + 1))
+    rate_now       float32  share of the newest baskets that hold it; fresh baskets weigh more, see population.now
+    adoption_now   float32  the same among those that had not bought it before
+    repeat_now     float32  the same among those that had, shrunk to the base's share
+    rate_before    float32  share of the baskets before the newest that hold it
     """
 
     orders: npt.NDArray[np.int32]
@@ -44,6 +49,11 @@ class ItemFacts(NamedTuple):
     spend: npt.NDArray[np.float32]
     age: npt.NDArray[np.float32]
     recency: npt.NDArray[np.float32]
+    rarity: npt.NDArray[np.float32]
+    rate_now: npt.NDArray[np.float32]
+    adoption_now: npt.NDArray[np.float32]
+    repeat_now: npt.NDArray[np.float32]
+    rate_before: npt.NDArray[np.float32]
 
 
 class Popular(NamedTuple):
@@ -52,11 +62,15 @@ class Popular(NamedTuple):
     order          int32 (n_items,)          all items, most buyers in the last 28 days first, then most orders, then id
     family_start   int64 (n_families + 1,)   family f owns `family_items[family_start[f]:family_start[f + 1]]`
     family_items   int32                     items of each family in the same order
+    adopted        int32 (n_items,)          all items, largest `adoption_now` first, then as in `order`
+    arrivals       int32                     items first sold in the last 28 days, in the sequence of `adopted`
     """
 
     order: npt.NDArray[np.int32]
     family_start: npt.NDArray[np.int64]
     family_items: npt.NDArray[np.int32]
+    adopted: npt.NDArray[np.int32]
+    arrivals: npt.NDArray[np.int32]
 
 
 class Neighbours(NamedTuple):
@@ -81,6 +95,44 @@ class Transitions(NamedTuple):
 
     item: npt.NDArray[np.int32]
     rate: npt.NDArray[np.float32]
+
+
+class Following(NamedTuple):
+    """Maps from what was bought to the basket after it: item i owns `x_item[x_start[i]:x_start[i + 1]]`, by item.
+
+    after  excess of consecutive baskets: how much oftener than usual the item follows one with i, shrunk
+    next   regression of the next basket on the profile before it; may be negative
+    new    the same for what was new in the basket
+    """
+
+    after_start: npt.NDArray[np.int64]
+    after_item: npt.NDArray[np.int32]
+    after_weight: npt.NDArray[np.float32]
+    next_start: npt.NDArray[np.int64]
+    next_item: npt.NDArray[np.int32]
+    next_weight: npt.NDArray[np.float32]
+    new_start: npt.NDArray[np.int64]
+    new_item: npt.NDArray[np.int32]
+    new_weight: npt.NDArray[np.float32]
+
+
+class Peers(NamedTuple):
+    """Customers that bought last (witnesses), by the items of their profiles, and their newest baskets.
+
+    start         int64 (n_items + 1,)      item i is in the profiles of `customer[start[i]:start[i + 1]]` (ascending)
+    customer      int32                     the witness
+    weight        float32                   weight of the item in the profile, which has length 1
+    fresh         float32 (n_witnesses,)    what the newest basket weighs, by its age
+    basket_start  int64 (n_witnesses + 1,)  witness w took `basket_item[basket_start[w]:basket_start[w + 1]]` last
+    basket_item   int32
+    """
+
+    start: npt.NDArray[np.int64]
+    customer: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.float32]
+    fresh: npt.NDArray[np.float32]
+    basket_start: npt.NDArray[np.int64]
+    basket_item: npt.NDArray[np.int32]
 
 
 class Factors(NamedTuple):
@@ -127,6 +179,8 @@ class PopulationArrays(NamedTuple):
     popular: Popular
     neighbours: Neighbours
     transitions: Transitions
+    following: Following
+    peers: Peers
     factors: Factors
     base: Base
 
@@ -193,7 +247,7 @@ class Population:
         )
 
 
-_KINDS: tuple[Any, ...] = (ItemFacts, Popular, Neighbours, Transitions, Factors, Base, Assortment)
+_KINDS: tuple[Any, ...] = (ItemFacts, Popular, Neighbours, Transitions, Following, Peers, Factors, Base, Assortment)
 
 
 def _flat(arrays: PopulationArrays, assortment: Assortment) -> dict[str, npt.NDArray[Any]]:

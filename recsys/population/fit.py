@@ -7,9 +7,12 @@ from recsys.data.snapshot import Snapshot
 from recsys.population.base import fit_base
 from recsys.population.factors import fit_factors
 from recsys.population.facts import Factors, Neighbours, Population, PopulationArrays, PopulationSpec, Transitions
+from recsys.population.following import fit_following
 from recsys.population.items import bought_matrix, fit_assortment, fit_items, fit_popular
 from recsys.population.neighbours import fit_neighbours
+from recsys.population.peers import fit_peers
 from recsys.population.transitions import fit_transitions
+from recsys.population.witnesses import witnesses
 
 
 def fit_population(snapshot: Snapshot, spec: PopulationSpec | None = None, *, threads: int = 2) -> Population:
@@ -19,13 +22,16 @@ def fit_population(snapshot: Snapshot, spec: PopulationSpec | None = None, *, th
     """
     spec = spec or PopulationSpec()
     history, catalogue, as_of = snapshot.history, snapshot.catalogue, snapshot.as_of
-    items = fit_items(history, catalogue, as_of)
+    seen = witnesses(history, catalogue.product_item, catalogue.n_items, as_of)
+    items = fit_items(history, catalogue, as_of, seen)
     neighbours, transitions, factors = _collaborative(snapshot, spec, threads)
     arrays = PopulationArrays(
         items=items,
         popular=fit_popular(items, catalogue),
         neighbours=neighbours,
         transitions=transitions,
+        following=fit_following(seen, items.rarity),
+        peers=fit_peers(seen, items.rarity),
         factors=factors,
         base=fit_base(snapshot),
     )

@@ -9,15 +9,22 @@ import numpy.typing as npt
 from recsys.data.catalogue import Catalogue
 from recsys.data.history import HistoryArrays, PurchaseHistory
 from recsys.population.facts import Assortment, ItemFacts, Popular
+from recsys.population.now import fit_now
+from recsys.population.witnesses import Witnesses, witnesses
 
 DAY = 86_400
 ASSORTMENT_DAYS = 56
+ARRIVAL_DAYS = 28
 SHRINK = 20.0
 """Observations the base's mean counts for when an item's own mean is shrunk to it."""
 
 
-def fit_items(history: PurchaseHistory, catalogue: Catalogue, as_of: int) -> ItemFacts:
-    """Facts of all items from the orders up to `as_of` [s]; needs one pass over the lines."""
+def fit_items(history: PurchaseHistory, catalogue: Catalogue, as_of: int, seen: Witnesses | None = None) -> ItemFacts:
+    """Facts of all items from the orders up to `as_of` [s]; needs one pass over the lines.
+
+    `seen` are the witnesses of that instant where they are known already.
+    """
+    now = fit_now(seen or witnesses(history, catalogue.product_item, catalogue.n_items, as_of))
     counts, sums, first, last = _count(
         history.arrays(), history.order_start, catalogue.product_item, catalogue.n_items, as_of
     )
@@ -38,6 +45,11 @@ def fit_items(history: PurchaseHistory, catalogue: Catalogue, as_of: int) -> Ite
         spend=(spend / np.maximum(orders, 1)).astype(np.float32),
         age=np.where(orders > 0, (as_of - first) / DAY, np.nan).astype(np.float32),
         recency=np.where(orders > 0, (as_of - last) / DAY, np.nan).astype(np.float32),
+        rarity=np.log((history.n_customers + 1) / (buyers + 1.0)).astype(np.float32),
+        rate_now=now.rate,
+        adoption_now=now.adoption,
+        repeat_now=now.repeat,
+        rate_before=now.before,
     )
 
 
@@ -109,7 +121,7 @@ def _window(elapsed: int) -> int:
 
 
 def fit_popular(items: ItemFacts, catalogue: Catalogue) -> Popular:
-    """Items by buyers of the last 28 days, then orders, then id; overall and within each family."""
+    """Items by buyers of the last 28 days, then orders, then id; overall and within each family; and by adoption."""
     order = np.lexsort((np.arange(catalogue.n_items), -items.orders, -items.rate_28)).astype(np.int32)
     family = catalogue.item_family[order]
     by_family = np.argsort(family, kind="stable")
@@ -117,7 +129,8 @@ def fit_popular(items: ItemFacts, catalogue: Catalogue) -> Popular:
     counts = np.bincount(family[family >= 0], minlength=len(catalogue.families))
     start = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=start[1:])
-    return Popular(order, start, order[by_family])
+    adopted = order[np.argsort(-items.adoption_now[order], kind="stable")]
+    return Popular(order, start, order[by_family], adopted, adopted[items.age[adopted] < ARRIVAL_DAYS])
 
 
 def fit_assortment(history: PurchaseHistory, catalogue: Catalogue, n_stores: int, as_of: int) -> Assortment:

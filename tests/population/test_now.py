@@ -1,0 +1,130 @@
+"""Newest baskets, profiles, what follows and peers, against counts by hand and dense twins."""
+
+import numpy as np
+import pytest
+
+from recsys.data.clock import DAY
+from recsys.data.snapshot import Snapshot
+from recsys.population.facts import Following
+from recsys.population.following import PENALTY, STEP_FADE, STEPS, fit_following
+from recsys.population.following import SHRINK as EXCESS_SHRINK
+from recsys.population.now import SHRINK, fit_now
+from recsys.population.peers import fit_peers
+from recsys.population.witnesses import FADE_BASKETS, HALF_LIFE, Witnesses, profiles, witnesses
+from recsys.testing.builders import at, random_snapshot, snapshot
+
+CAFE = snapshot(
+    "ann latte 2024-01-01 1x1.00 order=a1",
+    "ann latte 2024-02-01 1x1.00 order=a2",
+    "ann mocha 2024-02-01 1x1.00 order=a2",
+    "bob tea 2024-01-01 1x1.00 order=b1",
+    "bob latte 2024-02-01 1x1.00 order=b2",
+    "cem tea 2024-01-04 1x1.00 order=c1",
+)
+AS_OF = at("2024-02-01")
+LATTE, MOCHA, TEA = range(3)
+OLD = 0.5 ** (28 / HALF_LIFE)
+"""What cem's basket of 28 days ago weighs beside those of today."""
+
+
+def seen_of(whole: Snapshot) -> Witnesses:
+    """All baskets of a snapshot."""
+    return witnesses(whole.history, whole.catalogue.product_item, whole.catalogue.n_items, whole.as_of)
+
+
+def cafe(as_of: int = AS_OF) -> Witnesses:
+    """Baskets of the café up to a day."""
+    return witnesses(CAFE.history, CAFE.catalogue.product_item, 3, as_of)
+
+
+def test_rate_now_is_a_share_of_newest_baskets() -> None:
+    """Ann and bob took latte last, ann mocha, cem tea, whose basket is four weeks old and counts half."""
+    np.testing.assert_allclose(fit_now(cafe()).rate, np.array([2, 1, OLD]) / (2 + OLD), rtol=1e-6)
+
+
+def test_adoption_now_counts_those_without_it_before() -> None:
+    """Of the two that had no latte bob took it up; of all three only ann took mocha; of two without tea cem did."""
+    wanted = [1 / (1 + OLD), 1 / (2 + OLD), OLD / (1 + OLD)]
+    np.testing.assert_allclose(fit_now(cafe()).adoption, wanted, rtol=1e-6)
+
+
+def test_repeat_now_is_shrunk_to_all_items_share() -> None:
+    """One of the two items owned (ann's latte, bob's tea) came again."""
+    wanted = [(1 + SHRINK * 0.5) / (1 + SHRINK), 0.5, SHRINK * 0.5 / (1 + SHRINK)]
+    np.testing.assert_allclose(fit_now(cafe()).repeat, wanted, rtol=1e-6)
+
+
+def test_rate_before_is_of_the_basket_before_the_newest() -> None:
+    """Ann's was latte, bob's tea; cem has none."""
+    np.testing.assert_allclose(fit_now(cafe()).before, [0.5, 0.0, 0.5])
+
+
+def test_nothing_after_as_of_is_seen() -> None:
+    """A day earlier the baskets of February do not exist."""
+    earlier = fit_now(cafe(AS_OF - DAY))
+    assert (earlier.rate[MOCHA], earlier.before.max()) == (0.0, 0.0)
+
+
+def test_a_profile_is_faded_weighed_by_rarity_and_of_length_one() -> None:
+    """Before her newest basket a customer had latte two baskets back and tea one back."""
+    whole = snapshot(
+        "ann latte 2024-01-01 1x1.00 order=1",
+        "ann tea 2024-01-02 1x1.00 order=2",
+        "ann latte 2024-01-03 1x1.00 order=3",
+    )
+    found = profiles(seen_of(whole), np.array([2.0, 1.0], np.float32), 0).toarray()[0]
+    wanted = np.array([FADE_BASKETS * 2.0, 1.0])
+    np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted), rtol=1e-6)
+
+
+def row(maps: Following, name: str, item: int, n_items: int) -> np.ndarray:
+    """A dense row of one of the maps."""
+    start, column, weight = (getattr(maps, f"{name}_{part}") for part in ("start", "item", "weight"))
+    out = np.zeros(n_items)
+    out[column[start[item] : start[item + 1]]] = weight[start[item] : start[item + 1]]
+    return out
+
+
+def test_excess_is_what_follows_oftener_than_usual() -> None:
+    """Of two pairs of baskets one starts with tea; latte follows in both, so its excess after tea is none."""
+    maps = fit_following(cafe(), np.ones(3, np.float32))
+    wanted = [0.0, (1 - 1 * 0.5) / (1 + EXCESS_SHRINK), 0.0]
+    np.testing.assert_allclose(row(maps, "after", LATTE, 3), wanted, rtol=1e-5)
+
+
+def dense_ridge(seen: Witnesses, rarity: np.ndarray) -> np.ndarray:
+    """The regression written out with dense loops."""
+    X, Y, D = [], [], []
+    for step in range(STEPS):
+        whole = profiles(seen, rarity, step).toarray()
+        for b in np.flatnonzero(seen.age == step):
+            if whole[seen.owner[b]].any():
+                X.append(whole[seen.owner[b]])
+                Y.append(np.isin(np.arange(seen.n_items), seen.item[seen.start[b] : seen.start[b + 1]]))
+                D.append(STEP_FADE**step * seen.fresh[b])
+    x, y, d = np.array(X), np.array(Y, float), np.diag(D)
+    mean = (np.array(D) @ y) / sum(D)
+    return np.linalg.solve(x.T @ d @ x + PENALTY * np.eye(seen.n_items), x.T @ d @ (y - mean))
+
+
+def test_the_regression_solves_the_weighted_normal_equations() -> None:
+    """All rows of W equal a dense solution."""
+    whole = random_snapshot(7, 40)
+    seen, n = seen_of(whole), whole.catalogue.n_items
+    rarity = np.linspace(0.5, 2.0, n).astype(np.float32)
+    maps = fit_following(seen, rarity)
+    found = np.array([row(maps, "next", item, n) for item in range(n)])
+    np.testing.assert_allclose(found, dense_ridge(seen, rarity), atol=2e-5)
+
+
+def test_peers_keep_profiles_by_item_and_newest_baskets() -> None:
+    """Ann is known by latte, bob by tea; cem has one basket and no profile, but all newest baskets are kept."""
+    peers = fit_peers(cafe(), np.ones(3, np.float32))
+    by_item = [peers.customer[peers.start[i] : peers.start[i + 1]].tolist() for i in range(3)]
+    baskets = [peers.basket_item[peers.basket_start[w] : peers.basket_start[w + 1]].tolist() for w in range(3)]
+    assert (by_item, baskets) == ([[0], [], [1]], [[LATTE, MOCHA], [LATTE], [TEA]])
+
+
+def test_peers_weigh_by_how_fresh_their_newest_basket_is() -> None:
+    """Half after the half-life."""
+    assert fit_peers(cafe(), np.ones(3, np.float32)).fresh.tolist() == pytest.approx([1.0, 1.0, OLD])
