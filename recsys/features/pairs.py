@@ -103,7 +103,9 @@ def pair_rows(
         _item_part(population, item, out[row, _ITEM:])
         _like_part(population, scratch, item, out[row, _LIKE:])
         _catalogue_part(as_of, cat, population, scratch, item, totals, out[row, _CATALOGUE:])
-        _customer_part(own, as_of, population, out[row, _CUSTOMER:])
+        if row == 0:
+            _customer_part(own, as_of, population, out[0, _CUSTOMER:])
+        out[row, _CUSTOMER:] = out[0, _CUSTOMER:]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
