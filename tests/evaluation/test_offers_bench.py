@@ -8,8 +8,9 @@ import pytest
 from recsys.data.clock import DAY
 from recsys.data.truncate import until
 from recsys.evaluation.ranking import truth_of
+from recsys.features.pairs import PAIR_FEATURES
 from recsys.testing.builders import at, random_snapshot, snapshot
-from tests.benchmarks.offers_ablation import groups, variants
+from tests.benchmarks.offers_ablation import variants
 from tests.benchmarks.offers_cases import MODEL, OfferCase, clustered, gap, read_cases, table_of
 from tests.benchmarks.offers_data import ROOT, Question, earlier_cuts, first_customers, questions_of, tiles, wanted
 from tests.benchmarks.offers_goals import ahead, calibrated
@@ -175,7 +176,5 @@ def test_truth_of_some_items() -> None:
 
 def test_ablation_leaves_out_every_feature_once() -> None:
     """The groups are the whole of the features, and each is missing from one variant."""
-    missing = [features for _, features in variants().values() if features]
-    assert sorted(name for each in missing for name in each) == sorted(
-        name for each in groups().values() for name in each
-    )
+    missing = [name for _, features in variants().values() for name in features]
+    assert sorted(missing) == sorted(PAIR_FEATURES)
