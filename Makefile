@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 TOOLS := build/tools/bin
 
-.PHONY: help demo test faults lint types imports bench bench-scores constraints lock sbom audit clean
+.PHONY: help demo test faults lint types imports bench bench-scores bench-offers constraints lock sbom audit clean
 
 help:                      ## say what there is
 	@awk -F ':[^#]*## *' '/^[a-z%-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,10 @@ bench: $(VENV)/.dev        ## rewrite docs/figures/*.json and the tables rendere
 
 bench-scores: $(VENV)/.dev ## churn and value beside the classics: DATA=folder [FINAL=--final] [ONLY="--only a b"], rewrites docs/quality.md
 	$(BIN)/python -m tests.benchmarks.bench_scores --data $(DATA) $(FINAL) $(ONLY)
+	$(BIN)/python -m tests.docs.generating
+
+bench-offers: $(VENV)/.dev ## offers beside the published field: DATA=folder [FINAL=--final] [ONLY="--only window sample"], rewrites docs/quality-offers.md
+	$(BIN)/python -m tests.benchmarks.bench_offers --data $(DATA) $(FINAL) $(ONLY)
 	$(BIN)/python -m tests.docs.generating
 
 bench-%: $(VENV)/.dev      ## one benchmark only

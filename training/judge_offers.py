@@ -36,7 +36,7 @@ def judge_offers(pasts: Pasts, fit: ModelFit, horizon_days: int, known_until: in
     past = pasts.at(fit.plan.cut)
     truth = pasts.truth(past.as_of, horizon_days, known_until=known_until)
     customers = chosen_customers(past, truth.sizes > 0, seed)
-    known = known_of(past.snapshot)
+    known = known_of(past.snapshot, pool=customers)
     vectors = _baseline_vectors(known, truth, customers) | _model_vectors(fit, past, known, truth, customers)
     tables = tuple(_table(mode, {name: each[mode] for name, each in vectors.items()}, seed) for mode in MODES)
     facts = {"trained for [days]": float(fit.plan.horizon_days), **fit_facts_of(fit, fit.plan.horizon_days)}
@@ -76,7 +76,7 @@ def _baseline_vectors(known: Known, truth: Truth, customers: Indices) -> dict[st
         scorer = baseline(known)
         vectors[name] = {
             mode: metrics.ranking_vectors(
-                recommend_by(known, scorer, TOP, mode)[customers], truth_of_mode(truth, known, customers, mode)
+                recommend_by(known, scorer, TOP, mode, customers), truth_of_mode(truth, known, customers, mode)
             )
             for mode in MODES
         }

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,10 @@ from recsys.errors import ImportRefused
 from recsys.evaluation.ranking import Truth, truth_of_pairs
 
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+Scorer = Callable[[Indices], Floats]
+"""Scores (n, n_items) of all items for the users with the given positions, higher is better, -inf: never."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +46,7 @@ class Baskets:
         items = chain.from_iterable(chain.from_iterable(listed))
         item = np.fromiter(items, np.int32, sum(sizes))
         n = n_items if n_items is not None else int(item.max()) + 1 if len(item) else 0
-        return cls(tuple(baskets), n, _starts([len(mine) for mine in listed]), _starts(sizes), item)
+        return cls(tuple(baskets), n, starts_of([len(mine) for mine in listed]), starts_of(sizes), item)
 
     @property
     def n_users(self) -> int:
@@ -79,7 +83,7 @@ class Baskets:
         sizes = np.diff(self.item_start)
         per_user = np.bincount(self.owner[baskets], minlength=self.n_users)
         item = self.item[np.repeat(baskets, sizes)]
-        return type(self)(self.users, self.n_items, _starts(per_user), _starts(sizes[baskets]), item)
+        return type(self)(self.users, self.n_items, starts_of(per_user), starts_of(sizes[baskets]), item)
 
     def is_last(self) -> npt.NDArray[np.bool_]:
         """Whether a basket is its user's last, (n_baskets,)."""
@@ -138,7 +142,8 @@ def _json(path: Path) -> Any:
         raise ImportRefused("Not readable as JSON", found=path.name, cure="Check the file") from error
 
 
-def _starts(sizes: Any) -> Indices:
+def starts_of(sizes: Any) -> Indices:
+    """Where each of consecutive parts of these sizes begins, and the end of the last, (n + 1,)."""
     starts = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=starts[1:])
     return starts

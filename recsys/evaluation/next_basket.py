@@ -14,11 +14,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from recsys.evaluation.baskets_data import Baskets, Indices, Keyset
+from recsys.evaluation.baskets_data import Baskets, Floats, Indices, Keyset, Scorer
 from recsys.evaluation.bootstrap import LEVEL, UNDEFINED, Interval
 from recsys.evaluation.ranking import Truth, hit_at, ndcg_at, recall_at, split_truth, truth_of_pairs
 
-Floats = npt.NDArray[np.float64]
 Items = npt.NDArray[np.int32]
 
 LONGEST = 20
@@ -64,8 +63,6 @@ class Lists:
 
 
 Method = Callable[[Problem], Lists]
-Scorer = Callable[[Indices], Floats]
-"""Scores (n, n_items) of all items for the users with the given positions, higher is better, -inf: never."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

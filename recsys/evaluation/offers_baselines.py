@@ -1,10 +1,10 @@
-"""Honest opponents of the offers model, over the full catalogue: popularity, own frequency, item-item, ALS alone.
+"""Honest opponents of the offers model, over the full catalogue: popularity, own frequency, item-item, ALS, neighbours.
 
-For evaluation only (sparse matrices, BLAS, whole base at once). Each fits on the orders up to `as_of` and recommends
-offerable items; ties go to the more popular item, so that nothing depends on the order of rows or ids of customers.
+Scores come from `recsys.evaluation.basket_baselines`; here they see a snapshot. For evaluation only (sparse matrices,
+BLAS, whole base at once). Each fits on the orders up to `as_of` and recommends offerable items; ties go to the more
+popular item, so that nothing depends on the order of rows or ids of customers.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,18 +15,15 @@ import numpy.typing as npt
 
 from recsys.data.snapshot import Snapshot
 from recsys.errors import NotEnoughData
-from recsys.population.items import bought_matrix, fit_items
+from recsys.evaluation import basket_baselines as by
+from recsys.evaluation.baskets_data import Baskets, Indices, Scorer, starts_of
+from recsys.population.items import fit_items
 
 Mode = Literal["new", "repeat", "mixed"]
-Floats = npt.NDArray[np.float32]
 Items = npt.NDArray[np.int32]
-Scorer = Callable[[slice], Floats]
-"""Scores (customers of the slice, n_items) of all items, in the order of item indices; higher is better."""
 
 POPULARITY, OWN_FREQUENCY, ITEM_ITEM, ALS = "popularity", "own frequency", "item-item", "ALS"
-
-NEIGHBOURS = 100
-"""Neighbours of an item the item-item baseline keeps."""
+TIFU_KNN, UP_CF = "TIFU-KNN", "UP-CF"
 
 CHUNK = 8_000_000
 """Scores held at a time."""
@@ -36,38 +33,58 @@ CHUNK = 8_000_000
 class Known:
     """What the baselines know of a base.
 
-    bought     csr (n_customers, n_items) int64, orders with the item
+    baskets    orders up to `as_of` with an item bought; user i is customer i
+    bought     csr (n_customers, n_items), orders with the item
     order      int32 (n_items,)  items, most popular first: buyers of the last 28 days, then orders, then id
     offerable  bool (n_items,)
+    pool       positions of the customers that may be neighbours; None: everyone
     """
 
+    baskets: Baskets
     bought: Any
     order: Items
     offerable: npt.NDArray[np.bool_]
+    pool: Indices | None = None
 
 
-def known_of(snapshot: Snapshot, as_of: int | None = None) -> Known:
-    """What is known at `as_of` [s], by default the snapshot's end.
+def known_of(snapshot: Snapshot, as_of: int | None = None, pool: Indices | None = None) -> Known:
+    """What is known at `as_of` [s], by default the snapshot's end; `pool`: who may be a neighbour, None everyone.
 
     Raises:
         NotEnoughData: the catalogue has no items, so there is nothing to recommend.
     """
-    from scipy.sparse import csr_matrix
-
     at, catalogue, history = snapshot.as_of if as_of is None else as_of, snapshot.catalogue, snapshot.history
     if catalogue.n_items == 0:
         raise NotEnoughData("There is no item to recommend", cure="Import purchases that name products")
-    pairs = bought_matrix(history, catalogue, at)
+    baskets = baskets_of(snapshot, at)
     items = fit_items(history, catalogue, at)
     order = np.lexsort((np.arange(catalogue.n_items), -items.orders, -items.rate_28)).astype(np.int32)
-    shape = (history.n_customers, catalogue.n_items)
-    bought = csr_matrix((pairs[:, 2], (pairs[:, 0], pairs[:, 1])), shape=shape)
-    return Known(bought, order, catalogue.offerable)
+    return Known(baskets, baskets.counts(), order, catalogue.offerable, pool)
+
+
+def baskets_of(snapshot: Snapshot, as_of: int) -> Baskets:
+    """Orders up to `as_of` [s] with an item bought (quantity > 0), each item once; user i is customer i."""
+    return baskets_and_orders(snapshot, as_of)[0]
+
+
+def baskets_and_orders(snapshot: Snapshot, as_of: int) -> tuple[Baskets, Indices]:
+    """`baskets_of`, and the order of the history that each basket is, (n_baskets,)."""
+    history, n = snapshot.history, snapshot.catalogue.n_items
+    order = np.repeat(np.arange(history.n_orders), np.diff(history.line_start.astype(np.int64)).astype(np.int64))
+    products = history.line_product
+    items = np.where(products >= 0, snapshot.catalogue.product_item[np.maximum(products, 0)], -1)
+    kept = (items >= 0) & (history.line_quantity > 0) & (history.order_time[order] <= as_of)
+    pairs = np.unique(order[kept] * np.int64(n) + items[kept])
+    orders, sizes = np.unique(pairs // n, return_counts=True)
+    owner = np.repeat(np.arange(history.n_customers), np.diff(history.order_start))[orders]
+    each = np.bincount(owner, minlength=history.n_customers)
+    users = tuple(str(customer) for customer in range(history.n_customers))
+    return Baskets(users, n, starts_of(each), starts_of(sizes), (pairs % n).astype(np.int32)), orders
 
 
 def popularity(known: Known) -> Scorer:
-    """Buyers of the last 28 days: every score ties, and ties go to the more popular item."""
-    return lambda rows: np.zeros((len(range(*rows.indices(known.bought.shape[0]))), known.bought.shape[1]), np.float32)
+    """Buyers of the last 28 days: every score ties, and ties go to the more popular item (G-TopFreq, fresh)."""
+    return lambda customers: np.zeros((len(customers), known.baskets.n_items))
 
 
 def own_frequency(known: Known) -> Scorer:
@@ -75,49 +92,16 @@ def own_frequency(known: Known) -> Scorer:
 
     Li, Jullien, Ariannezhad, de Rijke (2023), "A Next Basket Recommendation Reality Check", ACM TOIS 41(4).
     """
-    return lambda rows: np.asarray(known.bought[rows].toarray(), np.float32)
-
-
-def item_item(known: Known) -> Scorer:
-    """Sum over the customer's items of their cosine with the item, over customers; an item is no neighbour of itself.
-
-    Sarwar, Karypis, Konstan, Riedl (2001), "Item-Based Collaborative Filtering", section 3.1.1; the nearest 100 count.
-    """
-    from implicit.nearest_neighbours import CosineRecommender
-
-    binary = (known.bought > 0).astype(np.float64).tocsr()
-    model = CosineRecommender(K=NEIGHBOURS + 1, num_threads=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it converts its own normalised copy and tells us so
-        model.fit(binary, show_progress=False)
-    similarity = model.similarity.tocsr().copy()
-    similarity.setdiag(0.0)
-    return lambda rows: np.asarray((binary[rows] @ similarity).toarray(), np.float32)
-
-
-def als(known: Known, factors: int = 64, alpha: float = 20.0, iterations: int = 15, seed: int = 0) -> Scorer:
-    """Implicit-feedback matrix factorisation alone: x_u · y_i on log(1 + orders).
-
-    Hu, Koren, Volinsky (2008), "Collaborative Filtering for Implicit Feedback Datasets".
-    """
-    from implicit.als import AlternatingLeastSquares
-    from threadpoolctl import threadpool_limits
-
-    weights = known.bought.astype(np.float32).log1p()
-    model = AlternatingLeastSquares(
-        factors=factors, regularization=0.05, alpha=alpha, iterations=iterations, random_state=seed, num_threads=1
-    )
-    with threadpool_limits(1, "blas"):
-        model.fit(weights, show_progress=False)
-    users, items = np.asarray(model.user_factors), np.asarray(model.item_factors)
-    return lambda rows: np.asarray(users[rows] @ items.T, np.float32)
+    return lambda customers: by.dense(known.bought[customers])
 
 
 BASELINES: dict[str, Callable[[Known], Scorer]] = {
     POPULARITY: popularity,
     OWN_FREQUENCY: own_frequency,
-    ITEM_ITEM: item_item,
-    ALS: als,
+    ITEM_ITEM: lambda known: by.item_item(known.baskets),
+    ALS: lambda known: by.als(known.baskets),
+    TIFU_KNN: lambda known: by.tifu_knn(known.baskets, known.pool),
+    UP_CF: lambda known: by.up_cf(known.baskets, known.pool),
 }
 """All baselines by name."""
 
@@ -131,15 +115,19 @@ def recommend(snapshot: Snapshot, as_of: int | None, n: int, mode: Mode, baselin
     return recommend_by(known, BASELINES[baseline](known), n, mode)
 
 
-def recommend_by(known: Known, scorer: Scorer, n: int, mode: Mode) -> Items:
-    """First `n` offerable items of the mode by `scorer` for every customer, shape (n_customers, n), padded with -1."""
-    customers, items = known.bought.shape
-    chosen = np.full((customers, n), -1, np.int32)
-    step = max(1, CHUNK // items)
-    for start in range(0, customers, step):
-        rows = slice(start, min(start + step, customers))
-        bought = np.asarray(known.bought[rows].toarray() > 0)
-        _choose(scorer(rows), bought, known.order, known.offerable, mode != "repeat", mode != "new", chosen[rows])
+def recommend_by(known: Known, scorer: Scorer, n: int, mode: Mode, customers: Indices | None = None) -> Items:
+    """First `n` offerable items of the mode by `scorer`, shape (n_customers, n), padded with -1.
+
+    `customers`: positions of those who are asked, None everyone.
+    """
+    asked = np.arange(known.baskets.n_users) if customers is None else customers
+    chosen = np.full((len(asked), n), -1, np.int32)
+    step = max(1, CHUNK // known.baskets.n_items)
+    for start in range(0, len(asked), step):
+        part = asked[start : start + step]
+        bought, scores = known.bought[part].toarray() > 0, np.asarray(scorer(part), np.float32)
+        rows = chosen[start : start + step]
+        _choose(scores, bought, known.order, known.offerable, mode != "repeat", mode != "new", rows)
     return chosen
 
 

@@ -1,142 +1,136 @@
-"""Next basket and next novel basket on public data: `python -m tests.benchmarks.bench_offers --data DIR`.
+"""Offers on real purchases: `make bench-offers DATA=DIR [FINAL=--final] [ONLY="--only window sample"]`.
 
-DIR holds one `*baskets.json[.gz]` and its `*keyset*.json[.gz]` files. Baselines and variants of the ranker are read on
-validation users, those in no keyset's test part; `--final` reads the test parts and adds a line to
-docs/figures/looks.jsonl, so that every look is counted.
+Protocols, each runnable apart (`--only PROTOCOL`, `--only DATASET` or `--only PROTOCOL:DATASET`):
+
+    next_basket    `{user: [[item, …], …]}` and keysets: the last basket, and what is new in it
+    window         what everyone buys in the weeks after a cut in time, new and known items apart; cold start,
+                   candidate sources, calibration
+    last_basket    the last basket of a customer in products, customers split at random
+    next_purchase  the next order after each order, with and without the purchases since the night folded in
+    ablation       each candidate source and feature group left out, at the newest validation cut of `window`
+    training       seconds and memory of `barista train` for the offers model
+
+Choices are made on validation users, customers and earlier cuts; `--final` reads the test and adds a line to
+docs/figures/looks.jsonl. Snapshots are kept in BENCH_WORK where it is set. Every case is written to
+docs/figures/offers, the goals to docs/figures/offers.json; `python -m tests.docs.generating` renders the page.
 """
 
 import argparse
-import json
 import os
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
 
-import numpy as np
-
-from recsys.evaluation.baskets_data import Baskets, Indices, Keyset, read_baskets, read_keyset
-from recsys.evaluation.baskets_methods import BASELINES
-from recsys.evaluation.next_basket import (
-    Measured,
-    Method,
-    Problem,
-    difference_over,
-    final_problem,
-    mean_over,
-    measure,
-    open_users,
-    problem_of,
+from recsys.data.snapshot import Snapshot
+from recsys.data.truncate import until
+from recsys.errors import NotEnoughData
+from tests.benchmarks import offers_ablation, offers_baskets, offers_last, offers_purchases, offers_training
+from tests.benchmarks.figures import log_look, write_figures
+from tests.benchmarks.offers_cases import MODEL, OfferCase
+from tests.benchmarks.offers_data import (
+    Question,
+    Source,
+    cuts_of,
+    first_customers,
+    questions_of,
+    snapshot_of,
+    sources,
+    wanted,
 )
-from recsys.evaluation.ranking import Truth
-from tests.benchmarks.bench_offers_ranker import ranker
-from tests.benchmarks.figures import FIGURES
+from tests.benchmarks.offers_goals import all_goals
+from tests.benchmarks.offers_windows import window_case
+from training.tables import Pasts
 
-FOLDS = 5
-"""Parts of the validation users; each is asked once while the targets of the others may be learned from."""
-
-RANKER = "ranker, all prototype features"
-
-COLUMNS = tuple((part, name) for part in ("mixed", "new") for name in ("recall@10", "ndcg@10", "PHR@10"))
-"""What the tables show."""
+THREADS = 2
+COMMAND = "make bench-offers"
 
 
-class Question(NamedTuple):
-    """A problem and what the asked users really took."""
-
-    problem: Problem
-    truth: Truth
-
-
-class Run(NamedTuple):
-    """One method on all questions: figures per user, and seconds it took in all."""
-
-    measured: tuple[Measured, ...]
-    seconds: float
+def windows(question: Question, snapshot: Snapshot, *, final: bool) -> Iterator[OfferCase]:
+    """A case a cut."""
+    cuts, end = cuts_of(question, snapshot, final=final)
+    split, pasts = "test" if final else "validation", Pasts(until(snapshot, end).snapshot, threads=THREADS)
+    for cut in cuts:
+        yield window_case(question.data, question.item_level, split, pasts, cut, question.horizon_days, end)
 
 
-def read(directory: Path) -> tuple[Baskets, list[Keyset]]:
-    """Baskets and keysets of a folder."""
-    baskets = read_baskets(next(directory.glob("*baskets.json*")))
-    return baskets, [read_keyset(path, baskets) for path in sorted(directory.glob("*keyset*.json*"))]
+Measure = Callable[..., Iterator[OfferCase]]
+BY_PROTOCOL: dict[str, tuple[str, Measure]] = {
+    "window": ("window", windows),
+    "last_basket": ("last_basket", offers_last.cases),
+    "next_purchase": ("next_purchase", offers_purchases.cases),
+    "ablation": ("window", offers_ablation.cases),
+    "training": ("window", offers_training.cases),
+}
+"""Protocol → the questions it answers, and how."""
 
 
-def folds_of(users: Indices, seed: int = 0) -> list[Indices]:
-    """The users in FOLDS parts of equal size."""
-    drawn = np.random.default_rng(seed).permutation(users)
-    return [np.sort(part) for part in np.array_split(drawn, FOLDS)]
+def measured(source: Source, arguments: argparse.Namespace, work: Path) -> Iterator[OfferCase]:
+    """All cases of one data set."""
+    for question in questions_of(source.name):
+        for protocol, (asked, measure) in BY_PROTOCOL.items():
+            name = f"{protocol}:{source.name}"
+            named = any(each.startswith(protocol) for each in arguments.only)
+            optional = protocol in ("ablation", "training")
+            if asked != question.protocol or not wanted(name, arguments.only) or (optional and not named):
+                continue
+            snapshot = snapshot_of(source, question.item_level, work)
+            if arguments.customers:
+                snapshot = first_customers(snapshot, arguments.customers)
+            try:
+                yield from measure(question, snapshot, final=arguments.final)
+            except NotEnoughData as error:
+                print(f"{name}: left out. {error.message()}", flush=True)
 
 
-def validation(baskets: Baskets, keysets: Sequence[Keyset]) -> list[Question]:
-    """Each fold of the open users asked, the targets of the other folds learned from; no test user's target is read."""
-    users = open_users(baskets, keysets)
-    return [Question(*problem_of(baskets, np.setdiff1d(users, fold), fold)) for fold in folds_of(users)]
+def everything(arguments: argparse.Namespace, work: Path) -> Iterator[OfferCase]:
+    """All cases asked for."""
+    if wanted("next_basket", arguments.only):
+        yield from offers_baskets.cases(Path(arguments.data), arguments.final, prototype=arguments.prototype)
+    for source in sources(Path(arguments.data)):
+        yield from measured(source, arguments, work)
 
 
-def final(baskets: Baskets, keysets: Sequence[Keyset]) -> list[Question]:
-    """The test users of each keyset asked."""
-    return [Question(*final_problem(baskets, keyset)) for keyset in keysets]
-
-
-def run(method: Method, questions: Sequence[Question]) -> Run:
-    """Figures of a method on every question."""
-    start = time.perf_counter()
-    measured = tuple(measure(method(problem), problem, truth) for problem, truth in questions)
-    return Run(measured, time.perf_counter() - start)
-
-
-def row(name: str, done: Run, n_users: int) -> str:
-    """Line of a Markdown table."""
-    values = [
-        mean_over([(m.asked, getattr(m, part)[key]) for m in done.measured], n_users, draws=1) for part, key in COLUMNS
-    ]
-    return f"| {name} | " + " | ".join(f"{value.mean:.4f}" for value in values) + f" | {done.seconds:.1f} |"
-
-
-def gain(done: Run, against: Run, n_users: int) -> str:
-    """Differences with their paired 95% intervals, one line."""
-    found = [difference_over(done.measured, against.measured, part, key, n_users) for part, key in COLUMNS]
-    return "; ".join(
-        f"{part} {key} {each.mean:+.4f} ({each.low:+.4f} … {each.high:+.4f})"
-        for (part, key), each in zip(COLUMNS, found, strict=True)
-    )
-
-
-def header() -> str:
-    """Head of the table of rows."""
-    names = [key if part == "mixed" else f"novel {key}" for part, key in COLUMNS]
-    return f"| method | {' | '.join(names)} | seconds |\n|---|{'---|' * (len(names) + 1)}"
-
-
-def log_look(methods: Sequence[str], rows: Mapping[str, str]) -> None:
-    """Add to the log of looks at test targets: when, at which commit, by which methods, what was read."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    look = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit, "methods": list(methods)}
-    with (FIGURES / "looks.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(look | {"rows": dict(rows)}, ensure_ascii=False) + "\n")
+def parsed() -> argparse.Namespace:
+    """Arguments of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("BENCH_DATA"), help="folder with the files")
+    parser.add_argument("--final", action="store_true", help="read the test and log the look")
+    parser.add_argument("--only", nargs="*", default=[], help="protocols, data sets, or protocol:data set")
+    parser.add_argument("--customers", type=int, default=0, help="only so many, for trying out; nothing is written")
+    parser.add_argument("--prototype", action="store_true", help="next_basket: also the ranker on prototype features")
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        parser.error("--data or BENCH_DATA: a folder with the data")
+    return arguments
 
 
 def main() -> None:
-    """Print the table of the methods asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("BENCH_BASKETS"), help="folder with the files")
-    parser.add_argument("--final", action="store_true", help="read the test users and log the look")
-    parser.add_argument("--ranker", action="store_true", help="also the ranker on all prototype features (minutes)")
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("--data or BENCH_BASKETS: a folder with *baskets.json and *keyset*.json files")
-    baskets, keysets = read(Path(arguments.data))
-    questions = final(baskets, keysets) if arguments.final else validation(baskets, keysets)
-    print(header())
-    rows = {}
-    methods = BASELINES | ({RANKER: ranker} if arguments.ranker else {})
-    for name, method in methods.items():
-        rows[name] = row(name, run(method, questions), baskets.n_users)
-        print(rows[name], flush=True)
-    if arguments.final:
-        log_look(list(methods), rows)
+    """Measure, print, write."""
+    arguments = parsed()
+    with TemporaryDirectory() as scratch:
+        work = Path(os.environ.get("BENCH_WORK") or scratch)
+        start = time.perf_counter()
+        for case in everything(arguments, work):
+            print(f"## {case.protocol}: {case.name} ({time.perf_counter() - start:.0f} s)\n{shown(case)}", flush=True)
+            start = time.perf_counter()
+            if not arguments.customers:
+                case.save()
+                if arguments.final:
+                    log_look([MODEL], {case.name: shown(case)})
+    if not arguments.customers:
+        write_figures("offers", all_goals(COMMAND))
+
+
+def shown(case: OfferCase) -> str:
+    """The tables of a case in a few lines."""
+    parts = []
+    for table in case.tables:
+        for contender in table.contenders:
+            figures = " ".join(f"{row.name} {row.value:.4f}" for row in contender.rows if row.value is not None)
+            parts.append(f"{table.part} ({table.customers}) | {contender.name} | {figures}")
+    parts += [f"{name}: {row}" for name, rows in case.lists.items() for row in rows]
+    return "\n".join([*parts, *(f"{name}: {value:.4g}" for name, value in case.facts.items())])
 
 
 if __name__ == "__main__":

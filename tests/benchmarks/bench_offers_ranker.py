@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.decisioning.gather import catalogue_arrays, scratch_for
-from recsys.evaluation.baskets_data import Baskets, Indices
-from recsys.evaluation.next_basket import LONGEST, Floats, Items, Lists, Problem, Scorer, truth_for
+from recsys.evaluation.baskets_data import Baskets, Floats, Indices, Scorer
+from recsys.evaluation.next_basket import LONGEST, Items, Lists, Problem, truth_for
 from recsys.features.pairs import N_PAIR_FEATURES, PAIR_FEATURES, pair_rows
 from recsys.features.personal import clean, own_items, point_to_items
 from recsys.population.fit import fit_population
@@ -174,11 +174,15 @@ def without(problem: Problem, asked: Indices) -> Problem:
 
 def bought(rows: Candidates, targets: Baskets, asked: Indices) -> npt.NDArray[np.bool_]:
     """Whether each row's item is in its user's target."""
+    return bought_pairs(rows.user, rows.item, targets, asked)
+
+
+def bought_pairs(user: Any, item: Any, targets: Baskets, asked: Indices) -> npt.NDArray[np.bool_]:
+    """Whether each item (n,) is in the target of its user, a position in `asked` (n,)."""
     truth = truth_for(targets, asked)
     owner = np.repeat(np.arange(len(asked)), truth.sizes)
-    found: npt.NDArray[np.bool_] = np.isin(
-        rows.user * targets.n_items + rows.item, owner * targets.n_items + truth.item.astype(np.int64)
-    )
+    pairs = np.asarray(user, np.int64) * targets.n_items + item
+    found: npt.NDArray[np.bool_] = np.isin(pairs, owner * targets.n_items + truth.item.astype(np.int64))
     return found
 
 

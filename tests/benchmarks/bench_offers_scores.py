@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from recsys.evaluation.baskets_data import Baskets, Indices
-from recsys.evaluation.baskets_methods import group_weights, recency_weights
-from recsys.evaluation.next_basket import Floats, Problem, Scorer
+from recsys.evaluation.basket_baselines import group_weights, recency_weights
+from recsys.evaluation.baskets_data import Baskets, Floats, Indices, Scorer
+from recsys.evaluation.next_basket import Problem
 from tests.benchmarks.bench_offers_snapshot import merged
 
 RIDGE_ITEMS, RIDGE_STEPS, RIDGE_FADE, RIDGE_PENALTY, PREFIX_FADE = 4_000, 6, 0.8, 30.0, 0.9

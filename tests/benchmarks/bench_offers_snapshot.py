@@ -12,12 +12,16 @@ from recsys.evaluation.baskets_data import Baskets
 from recsys.evaluation.next_basket import Problem
 
 AS_OF = 20_000 * DAY
-"""The day [s] of all targets; the basket before lies one day earlier, and so on."""
+"""The day [s] of all targets; the basket before lies `spacing` days earlier, and so on."""
 
 
-def snapshot_of(problem: Problem) -> Snapshot:
-    """Histories of all users and the targets that may be learned from; user i is customer i, item j is item j."""
+def snapshot_of(problem: Problem, spacing: int = 1) -> Snapshot:
+    """Histories of all users and the targets that may be learned from; user i is customer i, item j is item j.
+
+    `spacing`: days between two baskets of a user.
+    """
     baskets, times = merged(problem.history, problem.targets)
+    times = AS_OF - (AS_OF - times) * spacing
     item_start = baskets.item_start.astype(np.uint32)
     n_orders, n_lines = len(times), len(baskets.item)
     history = PurchaseHistory(

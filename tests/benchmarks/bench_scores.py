@@ -25,8 +25,7 @@ from recsys.data.truncate import until
 from recsys.samples import complete_journey
 from recsys.settings import Settings
 from recsys.workspace import Workspace
-from tests.benchmarks.bench_offers import log_look
-from tests.benchmarks.figures import FIGURES, read_figures, write_figures
+from tests.benchmarks.figures import FIGURES, log_look, read_figures, write_figures
 from tests.benchmarks.score_cases import Case, churn_case, value_case
 from tests.benchmarks.scores_goals import goals
 from training.backtesting import data_end

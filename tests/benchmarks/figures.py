@@ -1,7 +1,9 @@
 """Figure files: what a benchmark measured, as data in docs/figures, and the tables rendered from them."""
 
 import json
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,14 @@ def read_figures(path: Path) -> list[dict[str, Any]]:
     """Figures of a file."""
     figures: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return figures
+
+
+def log_look(methods: Sequence[str], rows: Mapping[str, str]) -> None:
+    """Add to the log of looks at test targets: when, at which commit, by which methods, what was read."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    look = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit, "methods": list(methods)}
+    with (FIGURES / "looks.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(look | {"rows": dict(rows)}, ensure_ascii=False) + "\n")
 
 
 def faults_of(figure: dict[str, Any]) -> list[str]:

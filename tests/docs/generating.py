@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.figures import FIGURES, read_figures, table
-from tests.docs import churn_page, http_parts, scores_page
+from tests.docs import churn_page, http_parts, offers_page, scores_page
 
 ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"(<!-- generated: (?P<what>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -99,8 +99,8 @@ def figures_of_all() -> str:
     """One table for every figure file."""
     parts = []
     for path in sorted(FIGURES.glob("*.json")):
-        if path.stem in {"scores", "timing"}:
-            continue  # told in docs/quality.md, docs/quality-timing.md
+        if path.stem in {"scores", "offers", "timing"}:
+            continue  # told in docs/quality.md, docs/quality-offers.md, docs/quality-timing.md
         figures = read_figures(path)
         commands = ", ".join(f"`{each}`" for each in dict.fromkeys(figure["command"] for figure in figures))
         parts.append(f"## {path.stem}\n\nMeasured by {commands}.\n\n{table(figures)}")
@@ -115,6 +115,12 @@ PARTS: dict[str, Callable[..., str]] = {
     "metrics": http_parts.metrics_section,
     "figures": figures_table,
     "all-figures": figures_of_all,
+    "offers": offers_page.offers_section,
+    "offer-goals": offers_page.goals_section,
+    "offer-sources": offers_page.sources_section,
+    "offer-calibration": offers_page.calibration_section,
+    "offer-ablation": offers_page.ablation_section,
+    "offer-training": offers_page.training_section,
     "scores": scores_page.scores_section,
     "score-goals": scores_page.goals_section,
     "score-ablation": scores_page.ablation_section,

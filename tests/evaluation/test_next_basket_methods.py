@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.evaluation import basket_baselines as by
 from recsys.evaluation import baskets_methods as methods
 from recsys.evaluation.baskets_data import Baskets
 from recsys.evaluation.next_basket import Method, Problem, problem_of
@@ -49,7 +50,7 @@ def test_p_top_freq_recommends_own_items_only() -> None:
     ("ties", "expected"),
     [("first seen", [2, 4, 3, 1]), ("most recent", [2, 1, 3, 4]), ("popularity", [2, 1, 3, 4])],
 )
-def test_ties_of_own_frequency(ties: methods.Ties, expected: list[int]) -> None:
+def test_ties_of_own_frequency(ties: by.Ties, expected: list[int]) -> None:
     """2 leads; 4 was seen first, 1 last, and 1, 3, 4 is the order of popularity."""
     assert top(partial(methods.p_top_freq, ties=ties), 4) == expected
 
@@ -85,7 +86,7 @@ def test_own_share_and_target_rate_add_up() -> None:
 )
 def test_tifu_weights(baskets: int, expected: list[float]) -> None:
     """Eight baskets in seven groups: the first six stand alone, the newest two share a group."""
-    found = methods.group_weights(np.zeros(baskets, np.int64), 0.9, 0.7, 7) * min(baskets, 7)
+    found = by.group_weights(np.zeros(baskets, np.int64), 0.9, 0.7, 7) * min(baskets, 7)
     if baskets == 8:
         expected = [*expected, 0.9 / 2, 1 / 2]
     else:
