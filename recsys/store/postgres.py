@@ -9,7 +9,6 @@ import structlog
 
 from recsys.store.patience import Patience
 
-
 LOG = structlog.get_logger("barista.store")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.benchmarks.figures import FIGURES, read_figures, table
 from tests.docs import http_parts, scores_page
+from tests.faults.matrix import matrix_table
 
 ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"(<!-- generated: (?P<what>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -115,6 +116,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "metrics": http_parts.metrics_section,
     "figures": figures_table,
     "all-figures": figures_of_all,
+    "fault-matrix": matrix_table,
     "scores": scores_page.scores_section,
     "score-goals": scores_page.goals_section,
     "score-ablation": scores_page.ablation_section,

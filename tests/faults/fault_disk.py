@@ -1,4 +1,4 @@
-"""Disks that fill up under load, of the database alone and of the journal with it: refusals, reads, recovery, losses."""
+"""Disks that fill up under load, of the database alone and with the journal: refusals, reads, recovery, losses."""
 
 import os
 import tempfile

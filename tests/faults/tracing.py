@@ -43,7 +43,7 @@ class _Reading:
     found: Trace = field(default_factory=Trace)
 
     def begin(self, pid: str, call: str, file: str, text: str) -> None:
-        if file.startswith("TCP") or file.startswith("UNIX") or file.startswith("socket"):
+        if file.startswith(("TCP", "UNIX", "socket")):
             if f"127.0.0.1:{self.port}->" in file:
                 self._leaves(text)
             return
