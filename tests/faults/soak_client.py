@@ -1,4 +1,4 @@
-"""A client with a constant rate: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS`, a process of its own.
+"""A client with a constant rate, as a process: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS`.
 
 Each request goes out at its time whether or not the former ones were answered, and its time counts from when it should
 have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). With rate 0, 16
