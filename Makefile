@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 WORKSPACE ?= workspace
+MINUTES ?= 30
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 export OPENBLAS_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -10,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 TOOLS := build/tools/bin
 
-.PHONY: help demo test faults lint types imports bench bench-scores bench-offers constraints lock sbom audit clean
+.PHONY: help demo test faults soak lint types imports bench bench-scores bench-offers constraints lock sbom audit clean
 
 help:                      ## say what there is
 	@awk -F ':[^#]*## *' '/^[a-z%-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -47,6 +48,9 @@ bench-%: $(VENV)/.dev      ## one benchmark only
 
 faults: $(VENV)/.dev       ## break the service in every way it must bear: long forms of tests, not part of `make test`
 	$(BIN)/python -m pytest -o python_files='fault_*.py' tests/faults $(FAULTS)
+
+soak: $(VENV)/.dev         ## half an hour at 70% of the peak (MINUTES=30): errors, p99, memory; wants a machine of its own
+	SOAK_WORKSPACE=$(WORKSPACE) SOAK_MINUTES=$(MINUTES) $(BIN)/python -m tests.faults.soak
 
 constraints:               ## pin what a fresh environment resolves to now
 	rm -rf build/pins && $(PYTHON) -m venv build/pins

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,8 @@ from sqlalchemy.schema import CreateSchema
 from recsys.errors import SettingsError, StoreError, StoreFull, StoreUnavailable
 from recsys.store.migrate import HEAD, migrate
 from recsys.store.patience import Patience
+
+SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 BUSY_MS = 5_000
 """How long a SQLite writer waits for another one [ms]."""
@@ -118,6 +120,15 @@ class Database:
         """
         self._alone(statement, values, lambda _cursor: None)
 
+    def forget_log(self) -> None:
+        """Take rows that were removed out of SQLite's write-ahead log too, as far as nobody reads from it now.
+
+        What still stands in it is overwritten by later commits; Postgres removes rows with its next vacuum.
+        """
+        if self.is_sqlite:
+            with suppress(StoreUnavailable):
+                self.fetch("PRAGMA wal_checkpoint(TRUNCATE)", ())
+
     def _alone(self, statement: str, values: Sequence[Any], result: Callable[[Any], Any]) -> Any:
         with _translated():
             cursor = self._reader()
@@ -207,14 +218,17 @@ def _postgres(address: URL, patience: Patience) -> Engine:
 
 
 def _sqlite(address: URL, patience: Patience) -> Engine:
-    """SQLite with a write-ahead log, a disk sync at each commit, and transactions that begin when we say so."""
+    """SQLite with a write-ahead log, a disk sync at each commit, and transactions that begin when we say so.
+
+    What is deleted is overwritten with zeros, so that an erased customer is not left in free pages.
+    """
     engine = create_engine(address, connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         busy = BUSY_MS if patience.seconds is None else int(patience.seconds * 1000)
-        for pragma in (f"busy_timeout={busy}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (f"busy_timeout={busy}", *SQLITE_PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

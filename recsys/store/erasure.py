@@ -120,6 +120,7 @@ class ErasureStore:
             answers = forget_customer(connection, customer_id)
             receipt = Receipt(receipt_id, upto, at, events, decisions, answers)
             connection.execute(ERASURES.insert().values(subject=subject_of(customer_id, secret), **asdict(receipt)))
+        self._database.forget_log()
         return receipt
 
     def began(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.benchmarks.figures import FIGURES, read_figures, table
 from tests.docs import churn_page, http_parts, offers_page, scores_page
+from tests.faults.matrix import matrix_table
 
 ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"(<!-- generated: (?P<what>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -121,6 +122,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "offer-calibration": offers_page.calibration_section,
     "offer-ablation": offers_page.ablation_section,
     "offer-training": offers_page.training_section,
+    "fault-matrix": matrix_table,
     "scores": scores_page.scores_section,
     "score-goals": scores_page.goals_section,
     "score-ablation": scores_page.ablation_section,

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from recsys.testing.published import linear_content
 from recsys.workspace import Workspace
 from serving.answers import open_answers
 from serving.http.state import State
+from tests.benchmarks.figures import write_figures
+from tests.benchmarks.measure import figure
 from tests.faults.bad_bundles import KEY, KINDS, make_bad, write_good
 from tests.serving.conftest import cafe
 
@@ -35,11 +38,19 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> State:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_bad_bundle_is_never_taken_over(state: State, kind: str) -> None:
+def test_a_bad_bundle_is_never_taken_over(state: State) -> None:
     """Twenty of each kind: degraded each time with a known kind of error, answers keep their bits."""
+    wrong = {kind: taken_over(state, kind) for kind in KINDS}
+    count, said = sum(len(each) for each in wrong.values()), f"of {TIMES * len(KINDS)}"
+    name = f"bad bundles of {len(KINDS)} kinds: taken over, or refused without saying why"
+    write_figures("faults_bundles", [figure(name, count, said, "make faults FAULTS='-k bundle'", at_most=0)])
+    assert {kind: each for kind, each in wrong.items() if each} == {}
+
+
+def taken_over(state: State, kind: str) -> list[Any]:
+    """Seeds of bad bundles of a kind that were not refused as they must be, with what was seen."""
     before, churn = scored(state), state.workspace.bundles / "churn"
-    wrong = []
+    wrong: list[Any] = []
     for seed in range(1, TIMES + 1):
         state.refusals.clear()
         make_bad(kind, churn / "2", seed)
@@ -50,7 +61,7 @@ def test_a_bad_bundle_is_never_taken_over(state: State, kind: str) -> None:
         replace_text(churn / "champion", "1")
         clean(churn)
         state.refresh()
-    assert wrong == []
+    return wrong
 
 
 def scored(state: State) -> str:
@@ -72,4 +83,10 @@ def test_a_thousand_swaps_under_load(service) -> None:
     from tests.serving.test_swaps import swap_under_load
 
     answers, failed, mixed = swap_under_load(service, 1_000)
+    said, command = f"of {answers}", "make faults FAULTS='-k swaps'"
+    figures = [
+        figure("1,000 swaps under load: requests failed", failed, said, command, at_most=0),
+        figure("1,000 swaps under load: answers that mix versions", mixed, said, command, at_most=0),
+    ]
+    write_figures("faults_swaps", figures)
     assert (answers > 1_000, failed, mixed) == (True, 0, 0)

@@ -1,4 +1,4 @@
-"""Disks that fill up under load, the database alone or the journal too: refusals, reads, recovery, losses."""
+"""Disks that fill up under load, of the database alone and with the journal: refusals, reads, recovery, losses."""
 
 import os
 import tempfile

@@ -2,12 +2,17 @@
 
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from recsys.store import Database
+from recsys.workspace import Workspace
 from serving.http.local import serve_locally
 from tests.benchmarks.figures import write_figures
 from tests.benchmarks.measure import figure
@@ -17,6 +22,7 @@ from tests.postgres import PostgresServer, running_postgres
 
 COMMAND = "make faults FAULTS='-k outage'"
 ROUNDS = 10
+RESETS = 100
 EVENT = {"type": "purchase", "customer_id": "c0001", "lines": [{"product_id": "tea", "quantity": 1, "amount": 2.1}]}
 
 
@@ -31,20 +37,17 @@ def test_outages_are_short_and_lose_nothing() -> None:
 def run() -> list[dict[str, Any]]:
     """Each fault ten times on one running service."""
     with running_postgres() as server:
-        return [each for mode in ("down", "stall") for each in _broken(server, mode)]
+        broken = [each for mode in ("down", "stall") for each in _broken(server, mode)]
+        return [*broken, *_reset(server), *_locked()]
 
 
 def _broken(server: PostgresServer, mode: Mode) -> list[dict[str, Any]]:
-    name = server.new_database().partition("?")[0].rpartition("/")[2]
     seen: dict[str, list[float]] = {"refused": [], "read": [], "recovered": []}
     counts = {"wrong": 0, "unrecorded": 0}
-    with fault_proxy(server.socket) as proxy, tempfile.TemporaryDirectory() as place:
-        address = f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/{name}?sslmode=disable&gssencmode=disable"
-        workspace = small_workspace(Path(place) / "workspace", database_url=address)
-        with serve_locally(workspace) as local, httpx.Client(base_url=local.address, timeout=60) as http:
-            for number in range(ROUNDS):
-                _round(proxy, http, mode, f"{mode}-{number}", seen, counts)
-            kept = workspace.events().count()
+    with _proxied(server) as (proxy, workspace, http):
+        for number in range(ROUNDS):
+            _round(partial(proxy.set, mode), partial(proxy.set, "pass"), http, f"{mode}-{number}", seen, counts)
+        kept = workspace.events().count()
     return [
         figure(f"database {mode}: slowest 503 of a write", max(seen["refused"]), "s", COMMAND, at_most=2),
         figure(f"database {mode}: slowest read, marked stale", max(seen["read"]), "s", COMMAND),
@@ -57,17 +60,71 @@ def _broken(server: PostgresServer, mode: Mode) -> list[dict[str, Any]]:
     ]
 
 
+@contextmanager
+def _proxied(server: PostgresServer) -> Iterator[tuple[FaultProxy, Workspace, httpx.Client]]:
+    """A service whose Postgres stands behind a proxy."""
+    name = server.new_database().partition("?")[0].rpartition("/")[2]
+    with fault_proxy(server.socket) as proxy, tempfile.TemporaryDirectory() as place:
+        address = f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/{name}?sslmode=disable&gssencmode=disable"
+        workspace = small_workspace(Path(place) / "workspace", database_url=address)
+        with serve_locally(workspace) as local, httpx.Client(base_url=local.address, timeout=60) as http:
+            yield proxy, workspace, http
+
+
+def _reset(server: PostgresServer) -> list[dict[str, Any]]:
+    """All connections broken again and again between requests, new ones let through."""
+    wrong = 0
+    with _proxied(server) as (proxy, workspace, http):
+        for number in range(RESETS):
+            proxy.reset()
+            wrong += _report(http, f"reset-{number}").status_code != 200
+            proxy.reset()
+            offers = http.post("/v1/recommendations", json={"customer_id": "c0001"}).json()
+            wrong += offers["stale"] or not offers["recorded"]
+        kept = workspace.events().count()
+    said = f"of {2 * RESETS}"
+    return [
+        figure("connections reset: writes refused, reads stale or unrecorded", wrong, said, COMMAND, at_most=0),
+        figure("connections reset: acknowledged events lost", RESETS - kept, f"of {RESETS}", COMMAND, at_most=0),
+    ]
+
+
+def _locked() -> list[dict[str, Any]]:
+    """SQLite in the hands of another program."""
+    seen: dict[str, list[float]] = {"refused": [], "read": [], "recovered": []}
+    counts = {"wrong": 0, "unrecorded": 0}
+    with tempfile.TemporaryDirectory() as place:
+        workspace = small_workspace(Path(place) / "workspace")
+        other = Database.open(workspace.directory / "barista.db")
+        with serve_locally(workspace) as local, httpx.Client(base_url=local.address, timeout=60) as http:
+            for number in range(ROUNDS):
+                block = ExitStack()
+                lock, unlock = partial(block.enter_context, other.writing()), block.close
+                _round(lock, unlock, http, f"lock-{number}", seen, counts, stale=None)
+            kept = workspace.events().count()
+        other.close()
+    return [
+        figure("SQLite locked: slowest 503 of a write", max(seen["refused"]), "s", COMMAND, at_most=2),
+        figure("SQLite locked: slowest read", max(seen["read"]), "s", COMMAND),
+        figure("SQLite locked: slowest recovery of writes", max(seen["recovered"]), "s", COMMAND, at_most=5),
+        figure("SQLite locked: answers other than 503", counts["wrong"], "", COMMAND, at_most=0),
+        figure("SQLite locked: offers kept nowhere", counts["unrecorded"], "", COMMAND, at_most=0),
+        figure("SQLite locked: acknowledged events lost", 2 * ROUNDS - kept, f"of {2 * ROUNDS}", COMMAND, at_most=0),
+    ]
+
+
 def _round(
-    proxy: FaultProxy,
+    break_it: Callable[[], object],
+    mend: Callable[[], object],
     http: httpx.Client,
-    mode: Mode,
     prefix: str,
     seen: dict[str, list[float]],
     counts: dict[str, int],
+    stale: bool | None = True,
 ) -> None:
-    """Break, write, read, mend, write until it is kept."""
+    """Break, write, read, mend, write until it is kept; `stale` is what reads must say meanwhile, None for either."""
     _report(http, f"{prefix}-before").raise_for_status()
-    proxy.set(mode)
+    break_it()
     for _ in range(3):
         start = time.perf_counter()
         answer = _report(http, f"{prefix}-after")
@@ -76,9 +133,9 @@ def _round(
         start = time.perf_counter()
         offers = http.post("/v1/recommendations", json={"customer_id": "c0001"}).json()
         seen["read"].append(time.perf_counter() - start)
-        counts["wrong"] += not offers["stale"]
+        counts["wrong"] += stale is not None and offers["stale"] != stale
         counts["unrecorded"] += not offers["recorded"]
-    proxy.set("pass")
+    mend()
     start = time.perf_counter()
     while _report(http, f"{prefix}-after").status_code != 200:
         time.sleep(0.05)

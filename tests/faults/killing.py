@@ -20,15 +20,18 @@ from recsys.workspace import Workspace
 
 @dataclass
 class Acknowledged:
-    """Ids of events and decisions whose answers arrived."""
+    """Ids of events and decisions whose answers arrived, and the status of answers that said no."""
 
     events: list[str] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
 
 
-def start(workspace: Path, workers: int = 2, address: str | None = None) -> tuple[subprocess.Popen[str], str]:
+def start(
+    workspace: Path, workers: int = 2, address: str | None = None, clock: str = "snapshot"
+) -> tuple[subprocess.Popen[str], str]:
     """A service process and where it answers."""
-    options = ["--workspace", str(workspace), "--port", "0", "--workers", str(workers), "--clock", "snapshot"]
+    options = ["--workspace", str(workspace), "--port", "0", "--workers", str(workers), "--clock", clock]
     environment = {**os.environ} | ({"DATABASE_URL": address} if address else {})
     process = subprocess.Popen(
         [sys.executable, "-m", "serving", *options, "--log-level", "error"],
@@ -53,12 +56,12 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def load(address: str, clients: int, prefix: str) -> Iterator[Acknowledged]:
+def load(address: str, clients: int, prefix: str, headers: dict[str, str] | None = None) -> Iterator[Acknowledged]:
     """Clients that report purchases and ask for offers as fast as they get answers, until the block ends."""
     seen, stop = Acknowledged(), threading.Event()
 
     def ask(client: int) -> None:
-        with httpx.Client(base_url=address, timeout=10) as http:
+        with httpx.Client(base_url=address, timeout=10, headers=headers) as http:
             for number in range(1_000_000):
                 if stop.is_set():
                     return
@@ -84,9 +87,13 @@ def _one(http: httpx.Client, seen: Acknowledged, event_id: str) -> None:
     answer = http.post("/v1/events", json={"events": [event]})
     if answer.status_code == 200:
         seen.events.append(event_id)
+    else:
+        seen.refused.append(answer.status_code)
     answer = http.post("/v1/recommendations", json={"customer_id": "ann"})
     if answer.status_code == 200 and answer.json()["recorded"]:
         seen.decisions.append(answer.json()["decision_id"])
+    elif answer.status_code != 200:
+        seen.refused.append(answer.status_code)
 
 
 def killed_under_load(

@@ -1,4 +1,4 @@
-"""What is acknowledged was synced before: fsync returned, then the answer left. Shown by the system calls."""
+"""What is acknowledged was synced before: fsync returned, then the answer left, as the system calls show."""
 
 from contextlib import nullcontext
 

@@ -1,0 +1,194 @@
+"""The fault matrix: what breaks, what happens then, which figures say so, and how long measuring them takes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.benchmarks.figures import FIGURES, read_figures
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the matrix.
+
+    short   the test that shows it in `make test`
+    file    `docs/figures/<file>.json`
+    about   how the names of its figures begin; all of the file's by default
+    """
+
+    breaks: str
+    happens: str
+    short: str
+    file: str
+    about: str = ""
+
+
+ROWS = (
+    Row(
+        "all workers are killed (`kill -9`) under load",
+        "nothing acknowledged is lost: events and decisions are in the database or in a journal, which the next worker "
+        "uploads",
+        "tests/serving/test_outages.py",
+        "faults_kill",
+    ),
+    Row(
+        "the power fails right after an answer",
+        "nothing acknowledged is lost: `fsync` had returned for SQLite's log, the journal or Postgres' log before the "
+        "answer left, as a trace of the system calls shows",
+        "tests/serving/test_synced.py",
+        "faults_sync",
+    ),
+    Row(
+        "the disk of the database (SQLite) is full",
+        "writes answer 507 with `Retry-After`; reads go on, fresh; offers are kept in the journal; `/health/ready` "
+        "says `degraded`; heals as soon as there is space",
+        "tests/serving/test_full_disk.py",
+        "faults_disk",
+        "full disk of the database:",
+    ),
+    Row(
+        "the disk of database and journal is full",
+        'the same, and offers say `recorded: false`, counted in `barista_decisions_total{kept="lost"}`',
+        "tests/serving/test_full_disk.py",
+        "faults_disk",
+        "full disk of the database and journal:",
+    ),
+    Row(
+        "the database is down: connections are reset",
+        "writes answer 503 with `Retry-After`; offers and scores come from the snapshot alone, `stale: true`; "
+        "`/health/ready` says `degraded`; heals by itself",
+        "tests/serving/test_outages.py",
+        "faults_outage",
+        "database down:",
+    ),
+    Row(
+        "the database is stalled: accepts everything, answers nothing",
+        "the same, after the first request waited at most `PATIENCE` (1 s) for an answer, 2 s for a new connection",
+        "tests/serving/test_outages.py",
+        "faults_outage",
+        "database stall:",
+    ),
+    Row(
+        "single connections to the database are reset",
+        "replaced within the request; nobody notices",
+        "tests/serving/test_outages.py",
+        "faults_outage",
+        "connections reset:",
+    ),
+    Row(
+        "another program holds SQLite locked",
+        "as with a database that is down, for writes; offers are kept in the journal",
+        "tests/serving/test_decisions.py",
+        "faults_outage",
+        "SQLite locked:",
+    ),
+    Row(
+        "the clock jumps hours ahead or back under load",
+        "nothing is lost, no id is given twice; limits, kept answers and keys go by the clock as it is now, so nobody "
+        "is locked out",
+        "tests/serving/test_clock_jumps.py",
+        "faults_clock",
+    ),
+    Row(
+        "a worker dies in the middle of a journal line",
+        "the whole lines before it are uploaded; that line was never acknowledged",
+        "tests/store/test_decisions.py",
+        "faults_steps",
+        "journal cut",
+    ),
+    Row(
+        "the service is killed at any step of an erasure, or right after it acknowledged one",
+        "all of the customer is there or all is gone; a repetition finishes it; no byte of the id is in the database's "
+        "files, and no import or upload brings anything back",
+        "tests/serving/test_erasure_steps.py",
+        "faults_steps",
+        "erasure killed",
+    ),
+    Row(
+        "a migration is killed at any statement",
+        "the tables stay at the former version, whole; the next start migrates them",
+        "tests/store/test_migrations.py",
+        "faults_steps",
+        "migration killed",
+    ),
+    Row(
+        "a new champion is bad: truncated, bits flipped, 4 KiB zeroed, other features, NaN leaves, golden rows that "
+        "fail, another signature, a link, too large, a file missing, a newer format, another model",
+        "the last good one serves with the same bits; `/health/ready` says `degraded` and why, so do a log line and "
+        "`barista_refusals_total`; a bundle that takes down the process that opens it takes a child",
+        "tests/serving/test_swaps.py",
+        "faults_bundles",
+    ),
+    Row(
+        "champions are swapped under load",
+        "no request fails, no answer mixes versions",
+        "tests/serving/test_swaps.py",
+        "faults_swaps",
+    ),
+    Row(
+        "requests are malformed",
+        "each is refused with a problem, none with a 5xx",
+        "tests/contracts",
+        "faults_malformed",
+    ),
+    Row(
+        "two tenants use the same ids",
+        "no answer holds anything of the other",
+        "tests/serving",
+        "faults_tenants",
+    ),
+    Row(
+        "five times more requests than it can answer",
+        "as many as it can are answered in time, the others 503 with `Retry-After` at once",
+        "tests/serving/test_admission.py",
+        "service",
+        "5 times overload",
+    ),
+    Row(
+        "half an hour at 70% of the peak",
+        "no error, no drift of memory",
+        "tests/serving/test_soak.py",
+        "faults_soak",
+    ),
+)
+
+MINUTES = {
+    "fault_bundles": 12,
+    "fault_clock": 3,
+    "fault_disk": 4,
+    "fault_kill": 12,
+    "fault_malformed": 12,
+    "fault_outage": 4,
+    "fault_soak": 34,
+    "fault_steps": 3,
+    "fault_sync": 4,
+    "fault_tenants": 4,
+}
+"""How long each module takes on two cores [minutes]."""
+
+
+def matrix_table() -> str:
+    """The matrix as a table of Markdown."""
+    rows = ["| what breaks | what happens | measured | date | by | in `make test` |", "|---|---|---|---|---|---|"]
+    for row in ROWS:
+        figures = figures_of(row)
+        dates = ", ".join(sorted({each["date"] for each in figures})) or "not yet"
+        commands = "<br>".join(f"`{each}`" for each in sorted({each["command"] for each in figures}))
+        measured = "<br>".join(_said(row, each) for each in figures)
+        rows.append(f"| {row.breaks} | {row.happens} | {measured} | {dates} | {commands} | `{row.short}` |")
+    return "\n".join(rows)
+
+
+def figures_of(row: Row) -> list[dict[str, Any]]:
+    """The figures that say what a row says; none before they were measured."""
+    path = FIGURES / f"{row.file}.json"
+    found = read_figures(path) if path.exists() else []
+    return [each for each in found if each["name"].startswith(row.about)]
+
+
+def _said(row: Row, figure: dict[str, Any]) -> str:
+    """A figure in few words; one that fails stands out."""
+    value = figure["value"]
+    number = value if isinstance(value, str) else f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+    asked = f" ({figure['asked']})" if figure["asked"] else ""
+    text = f"{figure['name'].removeprefix(row.about).strip()}: {number} {figure['unit']}".strip() + asked
+    return f"**{text}: does not hold**" if figure["holds"] is False else text

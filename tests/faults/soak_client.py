@@ -1,0 +1,136 @@
+"""A client with a constant rate, as a process: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS`.
+
+Each request goes out at its time whether or not the former ones were answered, and its time counts from when it should
+have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). With rate 0, 16
+connections ask as fast as they are answered. It prints one JSON line.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+CONNECTIONS = 16
+MOST_CONNECTIONS = 512
+WINDOW = 60.0
+"""Times are told by minute [s]."""
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Client:
+    """Asks one service and notes what it took."""
+
+    def __init__(self, port: int, customers: list[str]) -> None:
+        self._port, self._requests = port, requests_of(customers)
+        self._idle: deque[Streams] = deque()
+        self._open = 0
+        self.times: list[tuple[float, float]] = []
+        self.errors: Counter[str] = Counter()
+
+    async def ask(self, due: float) -> None:
+        """One request that should have gone out at `due`."""
+        try:
+            streams = self._idle.popleft() if self._idle else await self._connected()
+            status = await _exchange(streams, next(self._requests))
+        except (OSError, EOFError, asyncio.IncompleteReadError) as error:
+            self.errors[type(error).__name__] += 1
+            return
+        self._idle.append(streams)
+        self.times.append((due, (time.perf_counter() - due) * 1000))
+        if status != b"200":
+            self.errors[status.decode()] += 1
+
+    async def _connected(self) -> Streams:
+        if self._open >= MOST_CONNECTIONS:
+            raise OSError("too many requests wait")
+        self._open += 1
+        return await asyncio.open_connection("127.0.0.1", self._port)
+
+    async def constant(self, rate: float, seconds: float) -> None:
+        """`rate` requests a second for so long."""
+        start, tasks = time.perf_counter(), set()
+        for number in range(int(rate * seconds)):
+            due = start + number / rate
+            wait = due - time.perf_counter()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            task = asyncio.create_task(self.ask(due))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        await asyncio.gather(*tasks)
+
+    async def peak(self, seconds: float) -> None:
+        """As fast as answers come, by `CONNECTIONS` at once."""
+        end = time.perf_counter() + seconds
+
+        async def one() -> None:
+            while time.perf_counter() < end:
+                await self.ask(time.perf_counter())
+
+        await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+
+
+def requests_of(customers: list[str]) -> Iterator[bytes]:
+    """Ninety offers, eight scores and two purchases in a hundred, customers in turn."""
+    run = f"{time.time_ns():x}"
+    for number in count():
+        customer, kind = customers[number * 7919 % len(customers)], number % 50
+        if kind == 25:
+            line = {"product_id": "soak", "quantity": 1, "amount": 1}
+            event = {"event_id": f"soak-{run}-{number}", "type": "purchase", "customer_id": customer, "lines": [line]}
+            yield _post("/v1/events", {"events": [event]})
+        elif kind in {5, 15, 35, 45}:
+            yield b"GET /v1/customers/%s/scores HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % customer.encode()
+        else:
+            yield _post("/v1/recommendations", {"customer_id": customer})
+
+
+def _post(path: str, body: object) -> bytes:
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
+    return f"{head}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+async def _exchange(streams: Streams, request: bytes) -> bytes:
+    """The status of the answer."""
+    reader, writer = streams
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+    await reader.readexactly(int(length))
+    return head.split(b" ", 2)[1]
+
+
+def quantile(times: list[float], share: float) -> float:
+    """The time that `share` of the answers took at most [ms]."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+def main(port: int, rate: float, seconds: float, customers: list[str]) -> None:
+    """Ask, then print what was seen."""
+    client = Client(port, customers)
+    asyncio.run(client.constant(rate, seconds) if rate else client.peak(seconds))
+    times, first = [took for _, took in client.times], client.times[0][0] if client.times else 0.0
+    windows: dict[int, list[float]] = {}
+    for due, took in client.times:
+        windows.setdefault(int((due - first) // WINDOW), []).append(took)
+    seen = {
+        "answers": len(times),
+        "errors": dict(client.errors),
+        "p50": quantile(times, 0.5),
+        "p99": quantile(times, 0.99),
+        "p999": quantile(times, 0.999),
+        "worst": max(times, default=float("nan")),
+        "p99_by_minute": [quantile(each, 0.99) for _, each in sorted(windows.items())],
+    }
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), json.loads(Path(sys.argv[4]).read_text()))

@@ -1,0 +1,62 @@
+"""The soak in seconds: a constant rate without errors, times counted from when a request was due."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from tests.faults import soak
+from tests.faults.soak_client import Client, quantile, requests_of
+
+
+def test_seconds_at_a_share_of_the_peak_have_no_error(make_workspace):
+    """The run of half an hour, shortened: everything is answered, every figure is there."""
+    found = soak.soak(make_workspace().directory, 3.0, peak_seconds=1.0)
+    figures = soak.figures_of(found, 0.05)
+    assert (found.seen["errors"], found.seen["answers"]) == ({}, int(found.rate * 3.0))
+    assert {each["name"].partition(": ")[2] for each in figures if each["asked"]} == {
+        "errors",
+        "p99 from the time a request was due",
+        "growth of memory (PSS)",
+    }
+
+
+def test_a_service_that_stalls_is_not_asked_less():
+    """Ten requests a tenth of a second apart, the server silent for the first second: all of them saw the stall."""
+    client = Client(0, ["ann"])
+
+    async def served() -> None:
+        begun = []
+
+        async def answer(reader, writer):
+            while await reader.readuntil(b"\r\n\r\n"):
+                begun.append(time.perf_counter())
+                await asyncio.sleep(max(0.0, 1.0 - (begun[-1] - begun[0])))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        client._port = server.sockets[0].getsockname()[1]
+        client._requests = iter([b"GET / HTTP/1.1\r\n\r\n"] * 10)
+        await client.constant(10.0, 1.0)
+
+    asyncio.run(served())
+    waits = sorted(took for _, took in client.times)
+    assert (len(waits), dict(client.errors)) == (10, {})
+    assert all(took > 80 * rank for rank, took in enumerate(waits, 1))
+
+
+def test_the_mix_is_mostly_offers_with_some_scores_and_purchases():
+    """Ninety, eight and two in a hundred; each purchase under an id of its own."""
+    asked = [each for each, _ in zip(requests_of(["ann", "bob"]), range(100), strict=False)]
+    counts = [sum(part in each for each in asked) for part in (b"/v1/recommendations", b"/scores", b"/v1/events")]
+    ids = {
+        json.loads(each.partition(b"\r\n\r\n")[2])["events"][0]["event_id"] for each in asked if b"/v1/events" in each
+    }
+    assert (counts, len(ids)) == ([90, 8, 2], 2)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 51.0), (0.99, 100.0), (1.0, 100.0)])
+def test_a_quantile_is_a_time_that_was_seen(share, expected):
+    """Of 1 to 100 the 99% quantile is the hundredth: no time between two is made up."""
+    assert quantile([float(each) for each in range(100, 0, -1)], share) == expected
