@@ -21,6 +21,7 @@ from serving.http.app import create_app
 from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
+from serving.http.wire import Wire
 from serving.workers import GRACE, run_workers
 
 BACKLOG = 512
@@ -98,6 +99,7 @@ class Running:
     def _answer(self, listening: socket.socket) -> None:
         config = uvicorn.Config(
             self._app(),
+            http=Wire,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -73,6 +73,33 @@ def test_every_error_is_a_problem(shared, case):
     assert_problem(shared.http.request(method, path, **more), status)
 
 
+POST = b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+WIRE = {
+    "noise": b"\x00\xff\x16\x03\x01 canary\r\n\r\n",
+    "no version": b"GET /v1/models\r\ncanary\r\n\r\n",
+    "a space in the path": b"GET /v1/customers/canary 4711/ HTTP/1.1 x\r\nHost: 127.0.0.1\r\n\r\n",
+    "a length that is none": POST + b"Content-Length: canary\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}canary",
+    "length and chunks": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /canary",
+    "a chunk that is none": POST + b"Transfer-Encoding: chunked\r\n\r\ncanary\r\n",
+}
+
+
+@pytest.mark.parametrize("case", WIRE)
+def test_what_is_no_http_gets_a_problem_too(shared, case):
+    """Bytes that no request can be made of: 400, the one shape, security headers, nothing repeated, and closed."""
+    with socket.create_connection((shared.http.base_url.host, shared.http.base_url.port), timeout=20) as connection:
+        connection.sendall(WIRE[case])
+        connection.shutdown(socket.SHUT_WR)
+        told = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = told.partition(b"\r\n\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    problem = json.loads(body)
+    assert (head.split()[1], problem["status"], headers["content-type"]) == (b"400", 400, "application/problem+json")
+    assert (headers["x-content-type-options"], problem["instance"][-32:]) == ("nosniff", headers["x-request-id"])
+    assert b"canary" not in told
+
+
 def test_a_body_of_unknown_length_is_measured(shared):
     """A chunked body is cut off at the limit too."""
     answer = shared.http.post("/v1/events", content=iter([b" " * 65_536] * 20), headers=JSON)
