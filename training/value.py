@@ -1,7 +1,7 @@
 """Value: expected spend and orders over the horizon, and what may happen beside it. Trees, the classics and averages.
 
 The model is the geometric mean of two forests: one learns a factor on what Pareto/NBD expects, one starts from nothing.
-Every contender shares out the total that Pareto/NBD expects at the cut; how the newest window fell around the forecasts
+Every contender shares out the total that BG/NBD expects at the cut; how the newest window fell around the forecasts
 gives the distribution. Refunds may make what a customer brought negative: that counts as zero.
 """
 
@@ -32,7 +32,7 @@ PARTS = ("spend", "orders")
 OFFSETS = {"spend": "prior_spend", "orders": "prior_orders"}
 """What one forest starts from: it learns a factor on the classic's expectation."""
 
-LEVELS_OF = {"spend": "pareto_spend", "orders": "pareto_orders"}
+LEVELS_OF = {"spend": "expected_spend", "orders": "expected_orders"}
 """Whose total every contender shares out."""
 
 ALONE = "alone"
@@ -203,10 +203,11 @@ def _contender(
 
 
 def expected_total(part: str, now: Features) -> float:
-    """What the base is expected to do: Pareto/NBD's total, for orders times the orders that a purchase day has held.
+    """What the base is expected to do: BG/NBD's total, for orders times the orders that a purchase day has held.
 
     The newest window's own total, or a part of it, carried a season or a decay that had passed into the next one: over
-    rolling cuts what Pareto/NBD missed in one window said nothing of what it missed in the next (docs/quality.md).
+    rolling cuts what a classic missed in one window said nothing of what it missed in the next. On earlier windows
+    BG/NBD's total was never farther off than Pareto/NBD's over a data set's cuts (docs/quality.md).
     """
     total = float(now[:, CUSTOMER_FEATURES.index(LEVELS_OF[part])].astype(np.float64).sum())
     if part == "spend":

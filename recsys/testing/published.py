@@ -54,8 +54,14 @@ def linear_content(name: str, seed: int = 1) -> BundleContent:
     if name == "churn":
         return churn_content(spec, scorer, CURVE, metrics=metrics)
     facts = {"growth_exponent": 0.1, "tiers": [100.0, 1_000.0, 10_000.0]}
-    orders, told = Part(scorer, scale=0.01), plain_distribution()
-    return value_content(spec, spend=Part(scorer), orders=orders, predictive=told, facts=facts, metrics=metrics)
+    return value_content(
+        spec,
+        spend=Part(scorer),
+        orders=Part(scorer, scale=0.01),
+        predictive=plain_distribution(),
+        facts=facts,
+        metrics=metrics,
+    )
 
 
 def plain_distribution() -> Predictive:

@@ -1,12 +1,13 @@
 """Which way of forecasting orders wins on earlier windows: `python -m tests.benchmarks.ablate_value --data DIR`.
 
-Reads the first half of each history only (see `bench_scores`) and writes docs/figures/scores/ablation.json. Every
-variant sees the same rows, and has its total set right on the newest window, as the product does.
+Reads the first half of each history only (see `bench_scores`) and writes docs/figures/scores/ablation.json: forecasts
+of the same rows with the same total; totals for the default forecast; intervals around it. A row names its `topic`.
 """
 
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,17 @@ from recsys.data.clock import DAY
 from recsys.evaluation import money, probability
 from recsys.features.customer import CUSTOMER_FEATURES
 from recsys.models.forest import Forest
+from recsys.models.intervals import IntervalBins
+from recsys.models.predictive import PROBABILITIES
+from recsys.models.value import PREDICTIVE_FEATURES
 from tests.benchmarks.bench_scores import CASES, THREADS, data_sets, halves
+from tests.benchmarks.classic_draws import classic_outlook
 from training.models import MODELLING, feasible_horizon
+from training.predictive import fit_predictive
 from training.samples import Sample, fit_samples, sample_at
 from training.tables import Pasts
 from training.trees import Rows, TreeSettings, grow, leafy
-from training.value import TREES
+from training.value import TREES, expected_total
 from training.windows import first_order, plan_fit
 
 Floats = npt.NDArray[np.float64]
@@ -30,6 +36,7 @@ Forecaster = Callable[[Sample], Floats]
 """Forecast of the orders of a sample's customers."""
 
 SEED = 20170101
+DEFAULT = "geometric blend of trees on Pareto/NBD and plain trees (default)"
 
 
 def column(sample: Sample, name: str) -> Floats:
@@ -89,37 +96,92 @@ def variants(train: Sample, held: Sample) -> dict[str, Forecaster]:
         "Pareto/NBD": lambda sample: column(sample, "pareto_orders"),
         "BG/NBD": lambda sample: column(sample, "expected_orders"),
         "Poisson trees": plain,
-        "Poisson trees on Pareto/NBD (default)": corrected,
+        "Poisson trees on Pareto/NBD": corrected,
         "Tweedie trees on Pareto/NBD": trees(train, held, tweedie, orders, "prior_orders"),
         "hurdle: P(buys) × orders of buyers": lambda sample: buys(sample) * how_often(sample),
         "geometric blend of Pareto/NBD and plain trees": lambda sample: np.sqrt(
             plain(sample) * np.maximum(column(sample, "prior_orders"), 1e-9)
         ),
-        "geometric blend of default and plain trees": lambda sample: np.sqrt(plain(sample) * corrected(sample)),
+        DEFAULT: lambda sample: np.sqrt(plain(sample) * corrected(sample)),
     }
 
 
-def compared(pasts: Pasts, cut: int, wanted: int, stop: int) -> dict[str, dict[str, float]]:
+def compared(pasts: Pasts, cut: int, wanted: int, stop: int) -> list[dict[str, Any]]:
     """Figures of every variant at one cut, on the horizon that the history before it can train."""
     modelling = MODELLING["value"]
     days = feasible_horizon("value", pasts, cut, wanted)
     plan = plan_fit(first_order(pasts.snapshot.history), cut, modelling.rules(days))
     samples = fit_samples(pasts, plan, seed=SEED)
     if samples.train is None:
-        return {}
-    asked = sample_at(pasts, cut, days, stop)
+        return []
+    asked, held = sample_at(pasts, cut, days, stop), samples.held_out
+    found = variants(samples.train, held)
+    usual = expected_total("orders", asked.X)
+    forecasts = {name: forecast(asked) for name, forecast in found.items()}
+    rows = [figures("forecast", name, asked, p * usual / max(p.sum(), 1e-9)) for name, p in forecasts.items()]
+    default = forecasts[DEFAULT] * usual / forecasts[DEFAULT].sum()
+    missed = float(held.orders.sum()) / expected_total("orders", held.X)
+    rows += [figures("total", name, asked, default * missed**share) for name, share in SHARES.items()]
+    others = float(column(asked, "pareto_orders").sum() / column(asked, "expected_orders").sum())
+    rows.append(figures("total", "Pareto/NBD's", asked, default * others))
+    before = found[DEFAULT](held)
+    before = before * held.orders.sum() / before.sum()
+    outlook = classic_outlook(pasts.at(cut), days, PROBABILITIES).orders
+    bands = {"Pareto/NBD's own": (outlook[:, 1], outlook[:, 5])} | intervals(held, before, asked, default)
+    return rows + [scored(name, asked, *ends) for name, ends in bands.items()]
+
+
+SHARES = {
+    "BG/NBD's (default)": 0.0,
+    "and a quarter of what it missed": 0.25,
+    "and half": 0.5,
+    "the newest window's": 1.0,
+}
+"""How much of what BG/NBD missed in the newest window is carried into the next."""
+
+
+def figures(topic: str, name: str, asked: Sample, p: Floats) -> dict[str, Any]:
+    """What a forecast is judged by."""
     actual = orders(asked)
-    found = {}
-    for name, forecast in variants(samples.train, samples.held_out).items():
-        scale = samples.held_out.orders.sum() / max(forecast(samples.held_out).sum(), 1e-9)
-        p = forecast(asked) * scale
-        found[name] = {
-            "deviance": float(money.deviances(actual, p).mean()),
-            "mae": float(money.absolute_errors(actual, p).mean()),
-            "normalised gini": money.normalised_gini(actual, p),
-            "auc of buying": probability.auc(actual > 0, p),
-        }
-    return found
+    return {
+        "topic": topic,
+        "variant": name,
+        "deviance": float(money.deviances(actual, p).mean()),
+        "mae": float(money.absolute_errors(actual, p).mean()),
+        "sum ratio": money.sum_ratio(actual, p),
+        "normalised gini": money.normalised_gini(actual, p),
+        "auc of buying": probability.auc(actual > 0, p),
+    }
+
+
+def intervals(held: Sample, before: Floats, asked: Sample, p: Floats) -> dict[str, tuple[Floats, Floats]]:
+    """80% intervals around forecasts `p`, fitted on the held-out rows with forecasts `before`."""
+    alive, days = (column(held, name) for name in PREDICTIVE_FEATURES)
+    fitted = fit_predictive(before, before, alive, days, orders(held), orders(held))
+    alive, days = (column(asked, name) for name in PREDICTIVE_FEATURES)
+    counts, _ = fitted.quantiles(p, p, alive, days)
+    everyone = replace(fitted, living=np.array([8.0, 0.0, 0.0, 0.0])).quantiles(p, p, alive, days)[0]
+    return {
+        "conformal bins of the forecast": IntervalBins.fit(before, orders(held), 0.8).apply(p),
+        "tenths left out below and above, by bins of the forecast": tenths(before, orders(held), p),
+        "negative binomial, everyone alive": (everyone[:, 1], everyone[:, 5]),
+        "alive or not, negative binomial (default)": (counts[:, 1], counts[:, 5]),
+    }
+
+
+def tenths(before: Floats, actual: Floats, p: Floats) -> tuple[Floats, Floats]:
+    """The 10% and 90% quantile of the actual in 25 bins of the forecast, interpolated between their middles."""
+    bins = np.array_split(np.argsort(before, kind="stable"), min(max(len(before) // 100, 1), 25))
+    middles = np.array([np.median(before[rows]) for rows in bins])
+    ends = (np.array([np.quantile(actual[rows], q, method="inverted_cdf") for rows in bins]) for q in (0.1, 0.9))
+    low, high = (np.interp(p, middles, np.maximum.accumulate(each)) for each in ends)
+    return low, high
+
+
+def scored(name: str, asked: Sample, low: Floats, high: Floats) -> dict[str, Any]:
+    """An interval score [mean of the outcome]."""
+    score = money.interval_scores(orders(asked), low, high, 0.8).mean() / max(orders(asked).mean(), 1e-9)
+    return {"topic": "interval", "variant": name, "score 80%": float(score)}
 
 
 def main() -> None:
@@ -134,9 +196,9 @@ def main() -> None:
         pasts = Pasts(known, threads=THREADS)
         stop = max(cut + days * DAY for _, cut, days in questions)
         for _, cut, days in [each for each in questions if each[0] == "value"][:-1]:
-            figures = compared(pasts, cut, days, stop)
-            found += [{"data": name, "cut": cut, "variant": key, **values} for key, values in figures.items()]
-            print(name, cut, {key: round(values["deviance"], 4) for key, values in figures.items()}, flush=True)
+            rows = compared(pasts, cut, days, stop)
+            found += [{"data": name, "cut": cut, **row} for row in rows]
+            print(name, cut, {row["variant"]: row.get("deviance", row.get("score 80%")) for row in rows}, flush=True)
     (CASES / "ablation.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -81,17 +81,26 @@ def goals_section(split: str) -> str:
     return "\n".join(rows)
 
 
-def ablation_section() -> str:
-    """Every way of forecasting orders that was tried: deviance over that of Pareto/NBD at each cut."""
+TOPICS = {
+    "forecast": ("deviance", "Pareto/NBD"),
+    "interval": ("score 80%", "Pareto/NBD's own"),
+    "total": ("sum ratio", ""),
+}
+"""What an ablation shows of a topic, and the variant it is divided by."""
+
+
+def ablation_section(topic: str) -> str:
+    """Every way that was tried at each cut: one figure, over that of the classic where there is one."""
     path = FIGURES / "scores" / "ablation.json"
     if not path.exists():
         return "Not measured."
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    metric, unit = TOPICS[topic]
+    rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["topic"] == topic]
     cuts = list(dict.fromkeys((row["data"], row["cut"]) for row in rows))
-    values = {(row["variant"], row["data"], row["cut"]): row["deviance"] for row in rows}
+    values = {(row["variant"], row["data"], row["cut"]): row[metric] for row in rows}
     heads = [f"{data} {place}" for data, group in groupby(cuts, lambda cut: cut[0]) for place, _ in enumerate(group, 1)]
     table = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for variant in dict.fromkeys(row["variant"] for row in rows):
-        ratios = [values[variant, *cut] / values["Pareto/NBD", *cut] for cut in cuts]
+        ratios = [values[variant, *cut] / (values[unit, *cut] if unit else 1.0) for cut in cuts]
         table.append(f"| {variant} | " + " | ".join(f"{ratio:.3f}" for ratio in ratios) + " |")
     return "\n".join(table)

@@ -62,12 +62,12 @@ def test_no_longer_window_no_correction() -> None:
 
 
 def test_the_total_is_the_classics_times_orders_a_purchase_day() -> None:
-    """All contenders share out Pareto/NBD's expectation of the cut, counted in orders instead of purchase days."""
+    """All contenders share out BG/NBD's expectation of the cut, counted in orders instead of purchase days."""
     fit = fit_value(pasts(), planned(14), seed=1, threads=1)
     past = pasts().at(whole().as_of)
     columns = {name: past.rows(14)[:, CUSTOMER_FEATURES.index(name)] for name in ("orders", "purchase_days")}
     per_day = float(np.nansum(columns["orders"]) / np.nansum(columns["purchase_days"]))
-    wanted = past.rows(14)[:, PARETO].sum(dtype=np.float64) * per_day
+    wanted = past.rows(14)[:, CUSTOMER_FEATURES.index("expected_orders")].sum(dtype=np.float64) * per_day
     totals = [value_scores(each.content, past, 14).orders.sum() for each in fit.contenders]
     assert totals == pytest.approx([wanted] * len(totals), rel=1e-6)
 
