@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from recsys.decisioning.candidates import MIXED, NEW, REPEAT
 from recsys.evaluation import metrics
-from recsys.evaluation.offers_baselines import BASELINES, Known, known_of, recommend_by
+from recsys.evaluation.offers_baselines import BASELINES, Known, known_of, recommend_modes
 from recsys.evaluation.pictures import reliability_plot
 from recsys.evaluation.ranking import Truth, truth_of_pairs
 from recsys.evaluation.results import Contender, MetricTable, ModelResult, Plot
@@ -73,12 +73,9 @@ def truth_of_mode(truth: Truth, known: Known, customers: Indices, mode: str) -> 
 def _baseline_vectors(known: Known, truth: Truth, customers: Indices) -> dict[str, dict[str, Vectors]]:
     vectors: dict[str, dict[str, Vectors]] = {}
     for name, baseline in BASELINES.items():
-        scorer = baseline(known)
+        lists = recommend_modes(known, baseline(known), TOP, tuple(MODES), customers)
         vectors[name] = {
-            mode: metrics.ranking_vectors(
-                recommend_by(known, scorer, TOP, mode, customers), truth_of_mode(truth, known, customers, mode)
-            )
-            for mode in MODES
+            mode: metrics.ranking_vectors(lists[mode], truth_of_mode(truth, known, customers, mode)) for mode in MODES
         }
     return vectors
 

@@ -5,7 +5,7 @@ BLAS, whole base at once). Each fits on the orders up to `as_of` and recommends 
 popular item, so that nothing depends on the order of rows or ids of customers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from recsys.evaluation.baskets_data import Baskets, Indices, Scorer, starts_of
 from recsys.population.items import fit_items
 
 Mode = Literal["new", "repeat", "mixed"]
+MODES: tuple[Mode, ...] = ("new", "repeat", "mixed")
 Items = npt.NDArray[np.int32]
 
 POPULARITY, OWN_FREQUENCY, ITEM_ITEM, ALS = "popularity", "own frequency", "item-item", "ALS"
@@ -120,14 +121,21 @@ def recommend_by(known: Known, scorer: Scorer, n: int, mode: Mode, customers: In
 
     `customers`: positions of those who are asked, None everyone.
     """
+    return recommend_modes(known, scorer, n, (mode,), customers)[mode]
+
+
+def recommend_modes(
+    known: Known, scorer: Scorer, n: int, modes: Sequence[Mode] = MODES, customers: Indices | None = None
+) -> dict[Mode, Items]:
+    """`recommend_by` in several modes; every customer is scored once."""
     asked = np.arange(known.baskets.n_users) if customers is None else customers
-    chosen = np.full((len(asked), n), -1, np.int32)
+    chosen = {mode: np.full((len(asked), n), -1, np.int32) for mode in modes}
     step = max(1, CHUNK // known.baskets.n_items)
     for start in range(0, len(asked), step):
-        part = asked[start : start + step]
-        bought, scores = known.bought[part].toarray() > 0, np.asarray(scorer(part), np.float32)
-        rows = chosen[start : start + step]
-        _choose(scores, bought, known.order, known.offerable, mode != "repeat", mode != "new", rows)
+        part = slice(start, start + step)
+        bought, scores = known.bought[asked[part]].toarray() > 0, np.asarray(scorer(asked[part]), np.float32)
+        for mode, rows in chosen.items():
+            _choose(scores, bought, known.order, known.offerable, mode != "repeat", mode != "new", rows[part])
     return chosen
 
 

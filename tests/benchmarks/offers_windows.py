@@ -14,8 +14,9 @@ from recsys.decisioning.gather import offers_table
 from recsys.decisioning.recommend import recommend
 from recsys.decisioning.serving import Serving
 from recsys.evaluation import metrics
+from recsys.evaluation.baskets_data import Scorer
 from recsys.evaluation.beyond_accuracy import beyond_accuracy
-from recsys.evaluation.offers_baselines import BASELINES, POPULARITY, Known, known_of, recommend_by
+from recsys.evaluation.offers_baselines import BASELINES, POPULARITY, Known, Mode, known_of, recommend_modes
 from recsys.evaluation.ranking import Truth, truth_of_pairs
 from recsys.features.labels import outcomes
 from recsys.models.offers import OffersModel
@@ -126,9 +127,14 @@ def baseline_lists(asked: Cut, name: str, costs: dict[str, dict[str, float | Non
     with metered(fitting):
         scorer = BASELINES[name](asked.known)
     with metered(asking):
-        lists = {mode: recommend_by(asked.known, scorer, TOP, mode, asked.customers) for mode in MODES}  # type: ignore[arg-type]
+        lists = {str(mode): each for mode, each in recommended(asked, scorer).items()}
     costs[name] = cost(asked, fitting, asking, lists)
     return lists
+
+
+def recommended(asked: Cut, scorer: Scorer) -> dict[Mode, Lists]:
+    """Ten items in every mode."""
+    return recommend_modes(asked.known, scorer, TOP, customers=asked.customers)
 
 
 def cost(asked: Cut, fitting: Meter, asking: Meter, lists: Mapping[str, Lists]) -> dict[str, float | None]:
