@@ -53,6 +53,13 @@ class Settings(BaseSettings):
     refresh_seconds: float = Field(
         5.0, gt=0, description="How often the service looks for a new champion or snapshot [seconds]."
     )
+    contact_cost: float = Field(0.0, ge=0, description="Cost of reaching a customer once [currency].")
+    saved_value: float | None = Field(
+        None, gt=0, description="What a customer who is kept from leaving brings [currency]; names who is at risk."
+    )
+    save_rate: float | None = Field(
+        None, gt=0, le=1, description="Share of customers about to leave whom a contact keeps: 0.1 is one in ten."
+    )
     seed: int = Field(20170101, ge=0, description="Every random choice derives from it.")
     threads: int = Field(2, ge=1, description="Threads of training and whole-base scoring.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

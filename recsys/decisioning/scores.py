@@ -62,7 +62,7 @@ def _churn(serving: Serving, rows: CustomerRows, *, reasons: bool) -> ChurnScore
         return None
     row = features(serving, rows, model.horizon_days)
     why: tuple[Reason, ...] = churn_reasons(serving, model.contributions(row)[0], row[0]) if reasons else ()
-    return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why)
+    return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why, model.threshold)
 
 
 def _value(serving: Serving, rows: CustomerRows) -> ValueScore | None:

@@ -241,6 +241,7 @@ class Workspace:
             BundleError: a cached bundle is damaged.
         """
         from recsys.data.forgetting import forgetting
+        from recsys.decisioning.stakes import judged_by_cost
         from recsys.workspace.opening import MODELS, open_serving
 
         opened = snapshot or self.current_snapshot()
@@ -248,4 +249,5 @@ class Workspace:
         directory = opened.directory or self.snapshots / opened.snapshot_id
         key = self.settings.bundle_key
         bundles = {name: self.champion(name) for name in MODELS}
-        return open_serving(opened, directory / "population", bundles, key.get_secret_value().encode() if key else None)
+        secret = key.get_secret_value().encode() if key else None
+        return judged_by_cost(open_serving(opened, directory / "population", bundles, secret), self.settings)
