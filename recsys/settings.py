@@ -84,6 +84,12 @@ class Settings(BaseSettings):
     acquisition_cost: float | None = Field(
         None, ge=0, description="Cost of winning a customer, where the customers table does not say [currency]."
     )
+    saved_value: float | None = Field(
+        None, gt=0, description="What a customer who is kept from leaving brings [currency]; names who is at risk."
+    )
+    save_rate: float | None = Field(
+        None, gt=0, le=1, description="Share of customers about to leave whom a contact keeps: 0.1 is one in ten."
+    )
     seed: int = Field(20170101, ge=0, description="Every random choice derives from it.")
     threads: int = Field(2, ge=1, description="Threads of training and whole-base scoring.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

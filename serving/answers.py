@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from recsys.data.files import read_text
@@ -30,6 +30,7 @@ class ModelFacts:
     horizon_days: int | None
     metrics: Mapping[str, float]
     features: str = ""
+    threshold: float | None = None
 
 
 class Answers(Protocol):
@@ -60,8 +61,10 @@ class Answers(Protocol):
 
 
 def versions_of(answers: Answers) -> dict[str, str]:
-    """Version of each published model by name."""
-    return {facts.name: facts.version for facts in answers.models()}
+    """Version of each published model by name; a threshold set by costs answers too, so it is one."""
+    versions = {facts.name: facts.version for facts in answers.models()}
+    thresholds = {facts.name: facts.threshold for facts in answers.models() if facts.threshold is not None}
+    return versions | {f"{name} threshold": repr(threshold) for name, threshold in thresholds.items()}
 
 
 def origin_of(answers: Answers, seed: int) -> Origin:
@@ -119,7 +122,12 @@ def open_answers(workspace: Workspace, erased_at: ErasedAt | None = None) -> Ope
     published = tuple(
         _facts(workspace, name, model.version, model.horizon_days) for name, model in models.items() if model
     )
-    return Opened(serving, published)
+    return Opened(serving, tuple(_judged(each, serving) for each in published))
+
+
+def _judged(facts: ModelFacts, serving: Serving) -> ModelFacts:
+    """Churn's facts with the threshold its answers are held against."""
+    return replace(facts, threshold=serving.churn.threshold) if facts.name == "churn" and serving.churn else facts
 
 
 def _facts(workspace: Workspace, name: str, version: str, horizon_days: int) -> ModelFacts:

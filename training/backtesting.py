@@ -8,6 +8,7 @@ from recsys.data.clock import DAY, to_iso, to_seconds
 from recsys.data.snapshot import Snapshot
 from recsys.errors import ClockError, NotEnoughData
 from recsys.evaluation.results import BacktestResult, ModelName, ModelResult
+from recsys.evaluation.subgroups import warning
 from training.models import MODELLING, default_horizon, feasible_horizon
 from training.tables import Pasts
 from training.windows import first_order, plan_fit
@@ -55,7 +56,10 @@ def backtest(
         currency=facts.currency,
         models=tuple(results),
         counts=counts_at(pasts, cut),
-        notes=tuple(f"{each.model}: {each.facts['extrapolated']}" for each in results if "extrapolated" in each.facts),
+        notes=(
+            *(f"{each.model}: {each.facts['extrapolated']}" for each in results if "extrapolated" in each.facts),
+            *group_warnings(results),
+        ),
     )
 
 
@@ -80,6 +84,11 @@ def _one(
         return modelling.judge(pasts, fit, horizon, known_until, seed=seed)
     except NotEnoughData as error:
         return ModelResult(name, horizon, skipped=error.message())
+
+
+def group_warnings(results: Sequence[ModelResult]) -> tuple[str, ...]:
+    """Groups of customers that a model is off for, in words."""
+    return tuple(warning(result.model, each) for result in results for each in result.groups if each.off)
 
 
 def counts_at(pasts: Pasts, cut: int) -> dict[str, int]:

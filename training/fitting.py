@@ -12,7 +12,7 @@ from recsys.data.clock import to_iso
 from recsys.data.snapshot import Snapshot
 from recsys.errors import NotEnoughData
 from recsys.evaluation.results import BacktestResult, ModelName, ModelResult, Verdict, flat_metrics
-from training.backtesting import Progress, silent
+from training.backtesting import Progress, group_warnings, silent
 from training.fits import Contender, ModelFit
 from training.models import LONGEST_SHARE, MODELLING, default_horizon, span_days
 from training.tables import Pasts
@@ -83,7 +83,10 @@ class TrainingResult:
             currency=facts.currency,
             models=(*(each.shown for each in self.trained), *skipped),
             counts={"customers": history.n_customers, "orders": history.n_orders, "lines": history.n_lines},
-            notes=tuple(_windows(each, facts.timezone) for each in self.trained),
+            notes=(
+                *(_windows(each, facts.timezone) for each in self.trained),
+                *group_warnings([each.shown for each in self.trained]),
+            ),
         )
 
 

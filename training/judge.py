@@ -11,7 +11,9 @@ from recsys.evaluation.metrics import Forecast
 from recsys.evaluation.pictures import decile_plot, gain_plot, reliability_plot
 from recsys.evaluation.probability import ece_null_quantile
 from recsys.evaluation.results import Contender, Difference, MetricRow, MetricTable, ModelResult
+from recsys.evaluation.subgroups import check_amounts, check_chances
 from training.fits import MODEL, ModelFit
+from training.groups import groups_at
 from training.served import churn_scores, value_scores
 from training.tables import Pasts
 from training.verdicts import best_baseline, churn_verdict, value_verdict
@@ -33,7 +35,9 @@ def judge_churn(pasts: Pasts, fit: ModelFit, horizon_days: int, known_until: int
     plots = (reliability_plot(label, dict(shown)), gain_plot(label, dict(shown)))
     quantiles = {f"ece of a perfect model, 95% ({name})": ece_null_quantile(p) for name, p in shown.items()}
     facts = {"share that left": float(label.mean()), **quantiles, **fit_facts_of(fit, horizon_days)}
-    return ModelResult("churn", horizon_days, (table,), plots, churn_verdict(table), facts=facts)
+    verdict = churn_verdict(table)
+    checked = check_chances(label, predicted[verdict.winner], groups_at(past, pasts.snapshot, horizon_days))
+    return ModelResult("churn", horizon_days, (table,), plots, verdict, facts=facts, groups=checked)
 
 
 def judge_value(pasts: Pasts, fit: ModelFit, horizon_days: int, known_until: int, *, seed: int) -> ModelResult:
@@ -51,7 +55,9 @@ def judge_value(pasts: Pasts, fit: ModelFit, horizon_days: int, known_until: int
     verdict = value_verdict(tables[0])
     best, currency = spend[verdict.winner].mean, past.snapshot.facts.currency
     plots = (decile_plot(labels.spend / unit, best, f"Spend by decile, {verdict.winner}", currency),)
-    return ModelResult("value", horizon_days, tables, plots, verdict, facts=fit_facts_of(fit, horizon_days))
+    checked = check_amounts(labels.spend / unit, best, groups_at(past, pasts.snapshot, horizon_days))
+    facts = fit_facts_of(fit, horizon_days)
+    return ModelResult("value", horizon_days, tables, plots, verdict, facts=facts, groups=checked)
 
 
 def _money_table(part: str, actual: Floats, fit: ModelFit, forecasts: Mapping[str, Forecast], seed: int) -> MetricTable:

@@ -98,12 +98,21 @@ class OffersAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ChurnScore:
-    """P(no purchase within the horizon), calibrated; `reasons` (at most three) raise or lower it, strongest first."""
+    """P(no purchase within the horizon), calibrated; `reasons` (at most three) raise or lower it, strongest first.
+
+    at_risk  whether a contact pays: the probability is at least `threshold`; both None where no costs are known
+    """
 
     probability: float
     horizon_days: int
     model_version: str
     reasons: tuple[Reason, ...] = ()
+    threshold: float | None = None
+
+    @property
+    def at_risk(self) -> bool | None:
+        """Whether a contact pays."""
+        return None if self.threshold is None else self.probability >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)

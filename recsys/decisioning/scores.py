@@ -131,7 +131,7 @@ def _churn(serving: Serving, rows: CustomerRows, seen: _Seen, language: Language
     why: tuple[Reason, ...] = ()
     if language is not None:
         why = churn_reasons(serving, rows, model.horizon_days, model.contributions(row)[0], row[0], language)
-    return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why)
+    return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why, model.threshold)
 
 
 def _value(serving: Serving, customer: int, rows: CustomerRows, seen: _Seen) -> ValueScore | None:

@@ -119,12 +119,34 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupCheck:
+    """A forecast for one group of customers, see `recsys.evaluation.subgroups`.
+
+    actual, predicted  means over the group: share that left, or spend [currency]
+    expected           predicted, once all forecasts are set right in total
+    error              Brier score, or mean absolute error [currency]
+    p_value            of `actual` against `expected`, corrected for the number of groups
+    off                beyond chance, and by enough to matter
+    """
+
+    group: str
+    customers: int
+    actual: float
+    predicted: float
+    expected: float
+    error: float
+    p_value: float
+    off: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelResult:
     """Everything a back-test says about one model.
 
     horizon_days  labels were taken from this many days after the cut; 0 where the model was skipped
     skipped       why the model could not be tested; empty where it was
     facts         further figures worth showing, by name (number of trees, null quantile of ECE, horizon's rule)
+    groups        the winner's forecast for groups of customers
     """
 
     model: ModelName
@@ -134,6 +156,7 @@ class ModelResult:
     verdict: Verdict | None = None
     skipped: str = ""
     facts: dict[str, float | str] = field(default_factory=dict)
+    groups: tuple[GroupCheck, ...] = ()
 
     def table(self, part: str) -> MetricTable | None:
         """The table of `part`, None if there is none."""

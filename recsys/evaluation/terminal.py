@@ -30,6 +30,7 @@ def model_panel(model: ModelResult, *, wide: bool = True) -> Panel:
         return Panel(Text(model.skipped), title=f"{title}: not tested", title_align="left")
     parts: list[RenderableType] = [metric_table(table, wide=wide) for table in model.tables]
     parts += [difference_table(table) for table in model.tables if table.differences and wide]
+    parts += [group_table(model, wide=wide)] if model.groups else []
     if model.verdict is not None:
         style = "green" if model.verdict.promoted else "yellow"
         parts.append(Text(model.verdict.why, style=style))
@@ -60,6 +61,20 @@ def difference_table(table: MetricTable) -> Table:
         grid.add_row(
             each.metric, words, show.number(each.value), show.interval(each.low, each.high), show.reading(each)
         )
+    return grid
+
+
+def group_table(model: ModelResult, *, wide: bool = True) -> Table:
+    """Groups of customers: what happened beside what was told; those that are off beyond chance in yellow."""
+    grid = Table(title="Groups of customers", title_justify="left", title_style="bold")
+    more = ("predicted", "error", "p (corrected)") if wide else ()
+    for heading in ("group", "customers", "actual", "expected", *more, ""):
+        grid.add_column(heading, justify="left" if heading in {"group", ""} else "right")
+    for each in model.groups:
+        figures = (each.actual, each.expected, *((each.predicted, each.error, each.p_value) if wide else ()))
+        shown = (show.number(figure) for figure in figures)
+        style = "yellow" if each.off else ""
+        grid.add_row(each.group, f"{each.customers:,}", *shown, "off" if each.off else "", style=style)
     return grid
 
 

@@ -16,8 +16,9 @@ from recsys.models.spec import FeatureSpec
 class ChurnModel:
     """Scores customers; rows are customer features.
 
-    curve    from raw score to probability
-    version  the registry's version and the digest, as the loader names them
+    curve      from raw score to probability
+    version    the registry's version and the digest, as the loader names them
+    threshold  probability from which on a contact pays, None where no costs are known
     """
 
     feature_spec: FeatureSpec
@@ -25,6 +26,7 @@ class ChurnModel:
     curve: Calibration
     facts: Mapping[str, Any]
     version: str
+    threshold: float | None = None
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, version: str) -> Self:

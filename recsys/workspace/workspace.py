@@ -242,6 +242,7 @@ class Workspace:
         """
         from recsys.data.forgetting import forgetting
         from recsys.decisioning.books import Costs
+        from recsys.decisioning.stakes import judged_by_cost
         from recsys.workspace.opening import MODELS, open_serving
 
         opened = snapshot or self.current_snapshot()
@@ -250,4 +251,5 @@ class Workspace:
         key = self.settings.bundle_key
         bundles = {name: self.champion(name) for name in MODELS}
         secret = key.get_secret_value().encode() if key else None
-        return open_serving(opened, directory / "population", bundles, secret, Costs.of(self.settings))
+        serving = open_serving(opened, directory / "population", bundles, secret, Costs.of(self.settings))
+        return judged_by_cost(serving, self.settings)

@@ -52,6 +52,8 @@ def schema(table: Table, zone: str) -> pa.Schema:
             ("customer_id", pa.string()),
             ("evidence", pa.string()),
             ("churn_probability", pa.float64()),
+            ("churn_at_risk", pa.bool_()),
+            ("churn_threshold", pa.float64()),
             ("churn_horizon_days", pa.int32()),
             ("churn_reasons", REASONS),
             ("expected_spend", pa.float64()),
@@ -115,6 +117,8 @@ def _churn(score: ChurnScore | None) -> dict[str, Any]:
         return {}
     return {
         "churn_probability": score.probability,
+        "churn_at_risk": score.at_risk,
+        "churn_threshold": score.threshold,
         "churn_horizon_days": score.horizon_days,
         "churn_reasons": _reasons(score.reasons),
     }

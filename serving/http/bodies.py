@@ -192,9 +192,11 @@ class DecisionBody(Struct, frozen=True):
 
 
 class ChurnBody(Struct, frozen=True):
-    """P(no purchase within the horizon) and, when asked for, the strongest reasons."""
+    """P(no purchase within the horizon), whether a contact pays (null without costs), and reasons when asked for."""
 
     probability: Annotated[float, Meta(ge=0, le=1)]
+    at_risk: bool | None
+    threshold: float | None
     horizon_days: int
     model_version: str
     reasons: tuple[ReasonBody, ...]

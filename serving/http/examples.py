@@ -76,6 +76,8 @@ _SCORES: dict[str, Any] = {
     "currency": "USD",
     "churn": {
         "probability": 0.08,
+        "at_risk": False,
+        "threshold": 0.4,
         "horizon_days": 28,
         "model_version": "1",
         "reasons": [

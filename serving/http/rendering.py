@@ -113,7 +113,14 @@ def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | Non
 
 
 def _churn(score: ChurnScore) -> ChurnBody:
-    return ChurnBody(score.probability, score.horizon_days, score.model_version, _reasons(score.reasons))
+    return ChurnBody(
+        probability=score.probability,
+        at_risk=score.at_risk,
+        threshold=score.threshold,
+        horizon_days=score.horizon_days,
+        model_version=score.model_version,
+        reasons=_reasons(score.reasons),
+    )
 
 
 def _value(score: ValueScore, zone: str) -> ValueBody:

@@ -100,8 +100,8 @@ def figures_of_all() -> str:
     """One table for every figure file."""
     parts = []
     for path in sorted(FIGURES.glob("*.json")):
-        if path.stem in {"scores", "offers", "timing"}:
-            continue  # told in docs/quality.md, docs/quality-offers.md, docs/quality-timing.md
+        if path.stem in {"scores", "offers", "timing", "warning"}:
+            continue  # told in docs/quality.md, docs/quality-offers.md, docs/quality-timing.md, docs/churn.md
         figures = read_figures(path)
         commands = ", ".join(f"`{each}`" for each in dict.fromkeys(figure["command"] for figure in figures))
         parts.append(f"## {path.stem}\n\nMeasured by {commands}.\n\n{table(figures)}")

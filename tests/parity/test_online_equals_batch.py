@@ -40,6 +40,7 @@ def customer_row(answer):
     churn, value = answer["churn"], answer["value"]
     row = {"customer_id": answer["customer_id"], "evidence": answer["evidence"]}
     row |= {"churn_probability": churn["probability"], "churn_horizon_days": churn["horizon_days"]}
+    row |= {"churn_at_risk": churn["at_risk"], "churn_threshold": churn["threshold"]}
     row |= {"churn_reasons": churn["reasons"], "value_horizon_days": value["horizon_days"]}
     row |= {name: value[name] for name in (*VALUE, "next_purchase_at", "next_purchase_low", "next_purchase_high")}
     row |= {"value_tier": value["tier"], "worth_days": value["worth"]["days"]}
