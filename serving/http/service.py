@@ -31,7 +31,7 @@ from serving.http.problems import Problem
 from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
-from serving.http.tags import Basis, matches, tag_of
+from serving.http.tags import TERMS, Basis, matches, tag_of
 from serving.http.timing_bodies import TimingBody, timing_body
 from serving.outage import Outage
 from serving.recording import Kept, Recorder
@@ -60,6 +60,7 @@ class Service:
 
     def __init__(self, state: State, counted: Callable[[Kept, int], object] = lambda _kept, _count: None) -> None:
         self.state = state
+        self._terms = tuple(getattr(state.workspace.settings, name) for name in TERMS)
         self.outage = Outage(lambda: state.workspace.decisions().find(""))
         self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
 
@@ -126,7 +127,7 @@ class Service:
         snapshot = loaded.snapshot
         customer, versions = snapshot.customers.index(customer_id), tuple(loaded.versions.items())
         told = language if reasons else ""
-        seen = (snapshot.snapshot_id, versions, run_id, as_of, customer_id, customer, tail, told, stale)
+        seen = (snapshot.snapshot_id, versions, run_id, as_of, customer_id, customer, tail, told, self._terms, stale)
         tag = tag_of(Basis(*seen))
         if matches(known_tags, tag):
             return Scored(tag, None)

@@ -12,6 +12,9 @@ from typing import NamedTuple
 from recsys import __version__
 from recsys.store import Tail
 
+TERMS = ("discount_rate", "value_days", "margin", "contact_cost", "acquisition_cost", "saved_value", "save_rate")
+"""Settings that the money in an answer depends on."""
+
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
@@ -20,6 +23,7 @@ class Basis(NamedTuple):
 
     customer   index in the snapshot, `ABSENT` for a stranger and for one erased
     told       language of the reasons, empty without them
+    terms      values of TERMS
     """
 
     snapshot_id: str
@@ -30,6 +34,7 @@ class Basis(NamedTuple):
     customer: int
     tail: Tail
     told: str
+    terms: tuple[float | None, ...]
     stale: bool
 
 
