@@ -15,7 +15,6 @@ SOURCES = (
     "taste",
     "popular now",
     "same family",
-    "comes next",
     "customers like this one",
     "taken up now",
     "new arrivals",
@@ -101,10 +100,9 @@ def new_lists(
         _best(touched, -1, scratch.als, allowed, scratch.slot, lists[2, :size])
     _in_sequence(population.popular.order, allowed, scratch.slot, lists[3])
     _family(own, cat, population.popular, allowed, scratch, lists[4, :size])
-    _best(touched, n_touched, scratch.untried, allowed, scratch.slot, lists[5, :size])
-    _best(touched, n_touched, scratch.peers, allowed, scratch.slot, lists[6, :size])
-    _in_sequence(population.popular.adopted, allowed, scratch.slot, lists[7, :size])
-    _in_sequence(population.popular.arrivals, allowed, scratch.slot, lists[8, :size])
+    _best(touched, n_touched, scratch.peers, allowed, scratch.slot, lists[5, :size])
+    _in_sequence(population.popular.adopted, allowed, scratch.slot, lists[6, :size])
+    _in_sequence(population.popular.arrivals, allowed, scratch.slot, lists[7, :size])
 
 
 @numba.njit(cache=True, nogil=True)

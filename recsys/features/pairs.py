@@ -43,15 +43,12 @@ ITEM = (
     "item_rate_now",
     "item_adoption_now",
     "item_repeat_now",
-    "item_trend_now",
 )
-"""What the base does with the item, see recsys.population.facts.ItemFacts; item_trend: rate_28 / rate_56;
-item_trend_now: rate_now / rate_before."""
+"""What the base does with the item, see recsys.population.facts.ItemFacts; item_trend: rate_28 / rate_56."""
 
-LIKE = ("near", "recent_near", "next_rate", "als", "after", "coming", "untried", "peers")
+LIKE = ("near", "recent_near", "next_rate", "als", "after", "peers")
 """What the customer's other purchases say: similarity to all and to the recent ones, next-basket rate, ALS score;
-after: summed excess after the last basket; coming, untried: regression of the next basket and of what is new in it,
-plus the item's rate_now and adoption_now; peers: share of the newest baskets of the customers most like this one."""
+after: summed excess after the last basket; peers: share of the newest baskets of the customers most like this one."""
 
 CATALOGUE = ("family_share", "family_days_since_last", "family_items", "group_share", "spend_ratio")
 """Share of the customer's faded orders in the item's family and group; days since and items bought in the family;
@@ -103,7 +100,7 @@ def pair_rows(
         item = items[row]
         _own_part(own, as_of, scratch.slot[item], population.items.mean_gap[item], out[row])
         _item_part(population, item, out[row, _ITEM:])
-        _like_part(population, scratch, item, out[row, _LIKE:])
+        _like_part(scratch, item, out[row, _LIKE:])
         _catalogue_part(as_of, cat, population, scratch, item, totals, out[row, _CATALOGUE:])
         for k in range(_CUSTOMER, out.shape[1]):
             out[row, k] = out[0, k]
@@ -150,17 +147,13 @@ def _item_part(population: PopulationArrays, item: int, out: Any) -> None:
     out[7], out[8] = facts.spend[item], facts.age[item]
     out[9] = facts.orders[item] / facts.buyers[item] if facts.buyers[item] > 0 else np.nan
     out[10], out[11], out[12] = facts.rate_now[item], facts.adoption_now[item], facts.repeat_now[item]
-    out[13] = facts.rate_now[item] / facts.rate_before[item] if facts.rate_before[item] > 0 else np.nan
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _like_part(population: PopulationArrays, scratch: Scratch, item: int, out: Any) -> None:
+def _like_part(scratch: Scratch, item: int, out: Any) -> None:
     out[0], out[1], out[2] = scratch.near[item], scratch.recent[item], scratch.next[item]
     out[3], out[4] = scratch.als[item], scratch.after[item]
-    touched = scratch.seen[item] == 1
-    out[5] = scratch.coming[item] if touched else population.items.rate_now[item]
-    out[6] = scratch.untried[item] if touched else population.items.adoption_now[item]
-    out[7] = scratch.peers[item]
+    out[5] = scratch.peers[item]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -66,15 +66,13 @@ class Scratch(NamedTuple):
     recent  float32  similarity to the items of the last baskets
     next    float32  largest rate with which it follows an item of the last baskets
     als     float32  ALS score
-    after   float32  excess with which it follows the items of the last basket, summed
-    coming  float32  regression of the next basket on the customer's profile, plus the item's rate_now
-    untried float32  regression of what is new in it, plus the item's adoption_now
+    after   float32  excess with which it follows the items of the last basket, summed where positive
     peers   float32  share of the newest baskets of the customers most like this one that hold it
     like    float32 (MOST_WITNESSES,)  likeness to each witness
     met     int32 (MOST_WITNESSES,)    witnesses with any likeness
     seen    uint8    1: in touched
     mark    uint8    candidate sources that proposed it
-    touched int32    items with a score in near, next, after, coming, untried or peers
+    touched int32    items with a score in near, next, after or peers
     family  float64 (3, n_families)  faded orders, last purchase [s], items
     group   float64 (1, n_groups)    faded orders
     """
@@ -85,8 +83,6 @@ class Scratch(NamedTuple):
     next: Any
     als: Any
     after: Any
-    coming: Any
-    untried: Any
     peers: Any
     like: Any
     met: Any
@@ -106,8 +102,6 @@ def new_scratch(n_items: int, n_families: int, n_groups: int) -> Scratch:
         next=np.zeros(n_items, np.float32),
         als=np.zeros(n_items, np.float32),
         after=np.zeros(n_items, np.float32),
-        coming=np.zeros(n_items, np.float32),
-        untried=np.zeros(n_items, np.float32),
         peers=np.zeros(n_items, np.float32),
         like=np.zeros(MOST_WITNESSES, np.float32),
         met=np.zeros(MOST_WITNESSES, np.int32),
@@ -207,7 +201,6 @@ def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays,
     """Fill the scores of `scratch` from what the customer bought; returns how many items are in `scratch.touched`."""
     n, n_touched = own.counts[0], 0
     recent_from = own.counts[1] - RECENT_BASKETS
-    following = population.following
     weights = np.empty(max(1, n))
     for k in range(n):
         item = own.item[k]
@@ -216,10 +209,9 @@ def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays,
         if own.position[k] >= recent_from:
             n_touched = _next(item, population, scratch, n_touched)
         if own.position[k] == own.counts[1] - 1:
-            rows = (following.after_start, following.after_item, following.after_weight)
-            n_touched = _add_row(rows, item, np.float32(1.0), scratch.after, scratch, n_touched)
+            n_touched = _after(item, population, scratch, n_touched)
         _add_family(own, k, cat, scratch)
-    n_touched = _from_profile(own, population, scratch, n_touched)
+    n_touched = _from_peers(own, population, scratch, n_touched)
     if n > 0:
         all_scores(population.factors, fold_in(population.factors, own.item, weights, n), scratch.als)
     else:
@@ -276,27 +268,21 @@ def _next(item: int, population: PopulationArrays, scratch: Scratch, n_touched: 
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_row(rows: Any, item: int, factor: Any, score: Any, scratch: Scratch, n_touched: int) -> Any:
-    """Add the map's row of `item` times `factor` to `score`."""
-    start, column, weight = rows
-    for at in range(start[item], start[item + 1]):
-        n_touched = _touch(column[at], scratch, n_touched)
-        score[column[at]] += factor * weight[at]
+def _after(item: int, population: PopulationArrays, scratch: Scratch, n_touched: int) -> Any:
+    following = population.following
+    for at in range(following.start[item], following.start[item + 1]):
+        n_touched = _touch(following.item[at], scratch, n_touched)
+        scratch.after[following.item[at]] += following.excess[at]
     return n_touched
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _from_profile(own: Own, population: PopulationArrays, scratch: Scratch, n_touched: int) -> Any:
-    """What the profile says: regressions of the next basket, and newest baskets of the witnesses most like it."""
-    following, peers = population.following, population.peers
+def _from_peers(own: Own, population: PopulationArrays, scratch: Scratch, n_touched: int) -> Any:
+    """Likeness of the customer's profile to each witness, and what the most like took last."""
+    peers, n_met = population.peers, 0
     slots, weights = _profile(own, population.items.rarity)
-    n_met = 0
     for at in range(len(slots)):
         item, weight = own.item[slots[at]], np.float32(weights[at])
-        rows = (following.next_start, following.next_item, following.next_weight)
-        n_touched = _add_row(rows, item, weight, scratch.coming, scratch, n_touched)
-        rows = (following.new_start, following.new_item, following.new_weight)
-        n_touched = _add_row(rows, item, weight, scratch.untried, scratch, n_touched)
         for place in range(peers.start[item], peers.start[item + 1]):
             witness = peers.customer[place]
             if scratch.like[witness] == 0:
@@ -326,7 +312,6 @@ def _profile(own: Own, rarity: Any) -> Any:
 def _add_peers(population: PopulationArrays, scratch: Scratch, n_met: int, n_touched: int) -> int:
     """Newest baskets of about PEERS witnesses most like the customer, by likeness and freshness, as shares.
 
-    Ends all scores of touched items: shares are divided, regressions get the item's own rate.
     Likeness is told apart in steps; all witnesses of the last step that is reached count.
     """
     peers, met = population.peers, scratch.met[:n_met]
@@ -348,10 +333,7 @@ def _add_peers(population: PopulationArrays, scratch: Scratch, n_met: int, n_tou
         scratch.like[witness] = np.float32(0.0)
     total = max(total, np.float32(1e-9))
     for at in range(n_touched):
-        item = scratch.touched[at]
-        scratch.peers[item] /= total
-        scratch.coming[item] += population.items.rate_now[item]
-        scratch.untried[item] += population.items.adoption_now[item]
+        scratch.peers[scratch.touched[at]] /= total
     return n_touched
 
 
@@ -374,6 +356,5 @@ def clean(own: Own, cat: CatalogueArrays, scratch: Scratch, n_touched: int) -> N
     for k in range(n_touched):
         item = scratch.touched[k]
         scratch.near[item], scratch.recent[item], scratch.next[item] = np.float32(0), np.float32(0), np.float32(0)
-        scratch.after[item], scratch.coming[item] = np.float32(0), np.float32(0)
-        scratch.untried[item], scratch.peers[item] = np.float32(0), np.float32(0)
+        scratch.after[item], scratch.peers[item] = np.float32(0), np.float32(0)
         scratch.seen[item] = 0

@@ -35,7 +35,6 @@ class ItemFacts(NamedTuple):
     rate_now       float32  share of the newest baskets that hold it; fresh baskets weigh more, see population.now
     adoption_now   float32  the same among those that had not bought it before
     repeat_now     float32  the same among those that had, shrunk to the base's share
-    rate_before    float32  share of the baskets before the newest that hold it
     """
 
     orders: npt.NDArray[np.int32]
@@ -53,7 +52,6 @@ class ItemFacts(NamedTuple):
     rate_now: npt.NDArray[np.float32]
     adoption_now: npt.NDArray[np.float32]
     repeat_now: npt.NDArray[np.float32]
-    rate_before: npt.NDArray[np.float32]
 
 
 class Popular(NamedTuple):
@@ -98,22 +96,16 @@ class Transitions(NamedTuple):
 
 
 class Following(NamedTuple):
-    """Maps from what was bought to the basket after it: item i owns `x_item[x_start[i]:x_start[i + 1]]`, by item.
+    """How much oftener than usual an item is in the basket after one with another.
 
-    after  excess of consecutive baskets: how much oftener than usual the item follows one with i, shrunk
-    next   regression of the next basket on the profile before it; may be negative
-    new    the same for what was new in the basket
+    start   int64 (n_items + 1,)  item i leads to `item[start[i]:start[i + 1]]`, largest excess first
+    item    int32                 the item of the next basket
+    excess  float32               its rate after baskets with i above its usual rate, shrunk towards 0
     """
 
-    after_start: npt.NDArray[np.int64]
-    after_item: npt.NDArray[np.int32]
-    after_weight: npt.NDArray[np.float32]
-    next_start: npt.NDArray[np.int64]
-    next_item: npt.NDArray[np.int32]
-    next_weight: npt.NDArray[np.float32]
-    new_start: npt.NDArray[np.int64]
-    new_item: npt.NDArray[np.int32]
-    new_weight: npt.NDArray[np.float32]
+    start: npt.NDArray[np.int64]
+    item: npt.NDArray[np.int32]
+    excess: npt.NDArray[np.float32]
 
 
 class Peers(NamedTuple):

@@ -49,7 +49,6 @@ def fit_items(history: PurchaseHistory, catalogue: Catalogue, as_of: int, seen: 
         rate_now=now.rate,
         adoption_now=now.adoption,
         repeat_now=now.repeat,
-        rate_before=now.before,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is bought now: each item in the newest baskets of the witnesses, and in the baskets before them."""
+"""What is bought now: each item in the newest baskets of the witnesses."""
 
 from typing import Any, NamedTuple
 
@@ -20,45 +20,37 @@ class Now(NamedTuple):
     rate      share of the witnesses whose newest basket holds it
     adoption  share of those that had not bought it before
     repeat    share of those that had, shrunk to all items' share
-    before    share of the witnesses whose basket before the newest holds it
     """
 
     rate: Floats
     adoption: Floats
     repeat: Floats
-    before: Floats
 
 
 def fit_now(seen: Witnesses) -> Now:
     """Rates of the newest baskets."""
-    age = seen.age
-    sums, totals = _sums(seen.owner, seen.start, seen.item, age, seen.fresh, seen.n_items)
-    taken, again, owners, before = sums
+    sums, total = _sums(seen.owner, seen.start, seen.item, seen.age, seen.fresh, seen.n_items)
+    taken, again, owners = sums
     usual = again.sum() / max(1e-9, owners.sum())
     return Now(
-        rate=(taken / max(totals[0], 1e-9)).astype(np.float32),
-        adoption=((taken - again) / np.maximum(totals[0] - owners, 1.0)).astype(np.float32),
+        rate=(taken / max(total, 1e-9)).astype(np.float32),
+        adoption=((taken - again) / np.maximum(total - owners, 1.0)).astype(np.float32),
         repeat=((again + SHRINK * usual) / (owners + SHRINK)).astype(np.float32),
-        before=(before / max(totals[1], 1e-9)).astype(np.float32),
     )
 
 
 @numba.njit(cache=True, nogil=True)
 def _sums(owner: Any, start: Any, item: Any, age: Any, fresh: Any, n_items: int) -> Any:
-    """Weights of witnesses by item (4, n_items): took it newest, took it again, owned it, took it before; totals."""
-    sums, totals = np.zeros((4, n_items)), np.zeros(2)
+    """Weights of witnesses by item (3, n_items): took it newest, took it again, owned it; and of all."""
+    sums, total = np.zeros((3, n_items)), 0.0
     owned = np.full(n_items, -1, np.int64)
     first = 0
     for b in range(len(owner)):
         if b > 0 and owner[b] != owner[b - 1]:
             first = b
-        if age[b] > 1:
+        if age[b] > 0:
             continue
-        totals[1 if age[b] == 1 else 0] += fresh[b]
-        if age[b] == 1:
-            for at in range(start[b], start[b + 1]):
-                sums[3, item[at]] += fresh[b]
-            continue
+        total += fresh[b]
         for at in range(start[first], start[b]):
             if owned[item[at]] != owner[b]:
                 owned[item[at]] = owner[b]
@@ -67,4 +59,4 @@ def _sums(owner: Any, start: Any, item: Any, age: Any, fresh: Any, n_items: int)
             sums[0, item[at]] += fresh[b]
             if owned[item[at]] == owner[b]:
                 sums[1, item[at]] += fresh[b]
-    return sums, totals
+    return sums, total

@@ -100,7 +100,7 @@ def run(method: Method, asked: Sequence[Asked]) -> Run:
         lists = [method(problem) for problem, _ in asked]
     measured = tuple(measure(found, *each) for found, each in zip(lists, asked, strict=True))
     n_asked = sum(len(problem.asked) for problem, _ in asked)
-    cost = {"seconds a problem": meter.seconds / len(asked), "ms a user": 1e3 * meter.seconds / n_asked}
+    cost = {"CPU s a problem": meter.seconds / len(asked), "CPU ms a user": 1e3 * meter.seconds / n_asked}
     return Run(measured, {**cost, "peak MB": meter.peak_mb} | looks(lists, asked))
 
 

@@ -32,7 +32,7 @@ class OfferCase:
     """One protocol on one data set at one cut, as kept in docs/figures/offers.
 
     tables  contenders by part: `mixed`, `repeat`, `new`, segments of customers
-    costs   contender → name → figure: seconds to train, ms to recommend, peak MB, coverage …
+    costs   contender → name → figure: CPU seconds to train, ms to recommend, peak MB, coverage …
     lists   further tables by name, rows of named figures: candidate sources, deciles of probability, ablation
     """
 
@@ -75,7 +75,10 @@ def read_cases(protocol: str, split: str, directory: Path = CASES) -> list[Offer
 
 @dataclass
 class Meter:
-    """Seconds and peak of this process's resident memory [MB] of a block."""
+    """CPU seconds and peak of this process's resident memory [MB] of a block.
+
+    CPU time of all threads hardly depends on what else the machine does; on idle cores a clock shows at most as much.
+    """
 
     seconds: float = 0.0
     peak_mb: float = 0.0
@@ -93,11 +96,11 @@ def metered(meter: Meter) -> Iterator[None]:
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         yield
     finally:
-        meter.seconds += time.perf_counter() - begun
+        meter.seconds += time.process_time() - begun
         stop.set()
         thread.join()
 

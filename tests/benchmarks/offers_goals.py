@@ -139,9 +139,9 @@ def training(case: OfferCase, command: str) -> Iterator[Figure]:
     """Seconds against what the question allows, and memory."""
     allowed = next((each.train_seconds for each in questions_of(case.data) if each.item_level == case.level), 0)
     cost, command = case.costs[MODEL], f"{command} ONLY='--only training'"
-    seconds, peak = float(cost["seconds to train"] or 0), float(cost["peak MB"] or 0)
+    seconds, peak = float(cost["CPU s to train"] or 0), float(cost["peak MB"] or 0)
     bound = {"at_most": float(allowed)} if allowed else {}
-    yield figure(f"{label(case)}: training with both judgements", seconds, "s", command, **bound)  # type: ignore[arg-type]
+    yield figure(f"{label(case)}: training with both judgements", seconds, "CPU s", command, **bound)  # type: ignore[arg-type]
     yield figure(f"{label(case)}: peak memory of training", peak, "MB", command, at_most=4096)
 
 

@@ -210,7 +210,7 @@ def case_of(question: Question, split: str, days: str, found: Sequence[Answered]
                 key: np.where(mask, measured[key], np.nan) for key in ("hit rate@1", "recall@10", "ndcg@10")
             }
         tables.append(table_of(part, vectors, owner))
-    facts = {"steps": float(len(folded)), "share folded": float(folded.mean()), "ms a step": found[0].ms}
+    facts = {"steps": float(len(folded)), "share folded": float(folded.mean()), "CPU ms a step": found[0].ms}
     return OfferCase(
         "next_purchase",
         question.data,

@@ -149,7 +149,7 @@ def cost(asked: Cut, fitting: Meter, asking: Meter, lists: Mapping[str, Lists]) 
     }
     per_list = 1e3 * asking.seconds / max(1, len(MODES) * len(asked.customers))
     peak = max(fitting.peak_mb, asking.peak_mb)
-    return {"seconds to train": fitting.seconds, "ms a list": per_list, "peak MB": peak} | looks
+    return {"CPU s to train": fitting.seconds, "CPU ms a list": per_list, "peak MB": peak} | looks
 
 
 def rank(model: OffersModel, past: Past, customers: npt.NDArray[np.int64], mode: int) -> Ranked:

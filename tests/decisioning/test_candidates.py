@@ -28,7 +28,6 @@ ORDERED_BY = {
     "bought together": "near",
     "next basket": "next",
     "taste": "als",
-    "comes next": "untried",
     "customers like this one": "peers",
 }
 """Sources with a score a customer, and where it stands in the scratch."""

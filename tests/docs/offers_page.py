@@ -30,10 +30,10 @@ TITLES = {
     "steps with purchases folded in": "folded in: ",
 }
 COSTS = (
-    "seconds to train",
-    "seconds a problem",
-    "ms a list",
-    "ms a user",
+    "CPU s to train",
+    "CPU s a problem",
+    "CPU ms a list",
+    "CPU ms a user",
     "peak MB",
     "coverage",
     "popular share",
@@ -145,10 +145,10 @@ def training_section() -> str:
     """Seconds and memory of training."""
     rows = [
         [case.name, *(number(case.facts[name]) for name in ("customers", "lines", "items")),
-         number(case.costs[MODEL]["seconds to train"]), number(case.costs[MODEL]["peak MB"])]
+         number(case.costs[MODEL]["CPU s to train"]), number(case.costs[MODEL]["peak MB"])]
         for case in read_cases("training", "validation")
     ]  # fmt: skip
-    return markdown(["", "customers", "lines", "items", "seconds", "peak MB"], rows) if rows else NOTHING
+    return markdown(["", "customers", "lines", "items", "CPU s", "peak MB"], rows) if rows else NOTHING
 
 
 def goals_section(split: str) -> str:

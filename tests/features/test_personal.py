@@ -32,7 +32,7 @@ def pointed(customer: int) -> tuple[Scratch, dict[str, np.ndarray]]:
     cat, scratch = catalogue_arrays(base.catalogue), scratch_for(base.catalogue)
     own = own_items(base.history.arrays(), low, high, base.as_of, cat, scratch)
     touched = point_to_items(own, cat, facts().arrays, scratch)
-    scores = {name: np.array(getattr(scratch, name)) for name in ("after", "coming", "untried", "peers", "seen")}
+    scores = {name: np.array(getattr(scratch, name)) for name in ("after", "peers")}
     clean(own, cat, scratch, touched)
     return scratch, scores
 
@@ -59,34 +59,20 @@ def profile(customer: int) -> np.ndarray:
     return out / np.linalg.norm(out)
 
 
-def dense(name: str) -> np.ndarray:
-    """One map of the population, (n_items, n_items)."""
+def excess() -> np.ndarray:
+    """What follows what, dense (n_items, n_items)."""
     maps, n = facts().arrays.following, whole().catalogue.n_items
-    start, item, weight = (getattr(maps, f"{name}_{part}") for part in ("start", "item", "weight"))
     out = np.zeros((n, n))
     for row in range(n):
-        out[row, item[start[row] : start[row + 1]]] = weight[start[row] : start[row + 1]]
+        places = slice(maps.start[row], maps.start[row + 1])
+        out[row, maps.item[places]] = maps.excess[places]
     return out
-
-
-def test_the_regression_is_applied_to_the_profile() -> None:
-    """Profile times map, plus the item's rate of now."""
-    for customer in CUSTOMERS:
-        wanted = profile(customer) @ dense("next") + facts().arrays.items.rate_now
-        np.testing.assert_allclose(pointed(customer)[1]["coming"], wanted, atol=1e-6)
-
-
-def test_what_is_new_has_its_own_map() -> None:
-    """Profile times map, plus the item's adoption of now."""
-    for customer in CUSTOMERS:
-        wanted = profile(customer) @ dense("new") + facts().arrays.items.adoption_now
-        np.testing.assert_allclose(pointed(customer)[1]["untried"], wanted, atol=1e-6)
 
 
 def test_excess_is_summed_over_the_last_basket() -> None:
     """Each item of the last basket adds its row."""
     for customer in CUSTOMERS:
-        wanted = sum(dense("after")[item] for item in baskets(customer)[-1])
+        wanted = sum(excess()[item] for item in baskets(customer)[-1])
         np.testing.assert_allclose(pointed(customer)[1]["after"], wanted, atol=1e-6)
 
 
