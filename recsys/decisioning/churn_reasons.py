@@ -26,14 +26,15 @@ _WORTH = ("expected_spend", "pareto_spend", "prior_spend")
 
 MEANINGS: dict[str, tuple[str, ...]] = {
     "silence": ("days_since_last", "overdue", "overdue_longest", *_DUE),
-    "rhythm": ("mean_gap", "own_gap", "gap_deviation", "longest_gap", "last_gap", "recent_gap", "gap_trend"),
-    "visits": tuple(n for n in CUSTOMER_FEATURES if n.startswith("orders_")),
+    "rhythm": (
+        *("mean_gap", "own_gap", "gap_deviation", "longest_gap", "last_gap", "recent_gap", "gap_trend"),
+        *(n for n in CUSTOMER_FEATURES if n.startswith("orders_")),
+    ),
     "spending": tuple(n for n in CUSTOMER_FEATURES if n.startswith("spend_") and n != "spend_per_day"),
     "tenure": ("orders", "purchase_days", "days_since_first", "prior_orders", "purchase_rate"),
     "worth": ("spend", "mean_order_spend", "spend_per_day", "order_spend_deviation", "lines_per_order", *_WORTH),
     "basket": ("last_order_spend", "recent_order_spend", "basket_trend", "recent_lines_per_order"),
-    "variety": ("distinct_items", "recent_items", "new_item_share"),
-    "favourites": ("favourites", "lost_favourites"),
+    "choice": ("favourites", "lost_favourites", "distinct_items", "recent_items", "new_item_share"),
     "places": ("stores", "store_share"),
     "returns": ("return_share",),
     "discounts": ("discount_share",),
@@ -43,20 +44,24 @@ MEANINGS: dict[str, tuple[str, ...]] = {
 
 CHURN_CODES: dict[str, tuple[str, ...]] = {
     "silence": ("long_silence", "bought_lately", "no_purchase"),
-    "rhythm": ("slower_rhythm", "faster_rhythm", "steady_rhythm", "first_rhythm"),
-    "visits": ("fewer_visits", "more_visits", "steady_visits"),
+    "rhythm": ("slower_rhythm", "faster_rhythm", "fewer_visits", "more_visits", "steady_rhythm", "first_rhythm"),
     "spending": ("less_spend", "more_spend", "steady_spend"),
     "tenure": ("tenure", "no_purchase"),
     "worth": ("worth",),
     "basket": ("smaller_basket", "larger_basket", "steady_basket"),
-    "variety": ("variety",),
-    "favourites": ("lost_favourites", "kept_favourites"),
+    "choice": ("lost_category", "lost_favourites", "kept_favourites", "variety"),
     "places": ("fewer_stores", "same_stores"),
     "returns": ("returns",),
     "discounts": ("discounts",),
     "times": ("times_of_day",),
 }
 """Meaning → codes its reasons may have: what the numbers say of it."""
+
+SYMPTOMS = ("spending", "choice")
+"""Meanings that follow from others: who comes less often spends less and misses favourites, who fills a smaller basket
+too. What they add to the risk is counted to the rhythm or the basket if that is what changed."""
+SURELY = 3.0
+"""A category is lost if so many lines of it were due lately and none came: chance leaves one in twenty without."""
 
 CHANGED = 0.15
 """A change is named a change from this share on."""
@@ -99,14 +104,34 @@ def churn_reasons(
     `contributions` (n_features + 1,) of the raw score (the last is the base's), `row` (n_features,). `direction` in the
     evidence says which way a reason moves the score.
     """
-    sums = {meaning: float(sum(contributions[_COLUMN[n]] for n in names)) for meaning, names in MEANINGS.items()}
     customer = Customer(serving, rows, horizon_days, row)
+    sums = {meaning: float(sum(contributions[_COLUMN[n]] for n in names)) for meaning, names in MEANINGS.items()}
+    sums = _to_roots(sums, customer)
     reasons: list[Reason] = []
     for meaning in sorted(sums, key=lambda meaning: (-abs(sums[meaning]), meaning)):
         told = _tell(meaning, customer) if sums[meaning] != 0 and len(reasons) < STRONGEST else None
         if told is not None:
             reasons.append(_reason(*told, sums[meaning], language))
     return tuple(reasons)
+
+
+def _to_roots(sums: dict[str, float], customer: Customer) -> dict[str, float]:
+    """Sums with what symptoms add to the risk counted to what they follow from; see `SYMPTOMS`."""
+    root, moved = _root(customer), dict(sums)
+    lost = sums["choice"] > 0 and _lost_category(customer) is not None
+    for symptom in SYMPTOMS:
+        if root is not None and sums[symptom] > 0 and not (symptom == "choice" and lost):
+            moved[root] += sums[symptom]
+            moved[symptom] = 0.0
+    return moved
+
+
+def _root(x: Customer) -> str | None:
+    """What shrank by more: the basket (lines an order) or the rhythm (gaps between orders); None if neither did."""
+    basket, rhythm = 1 / x("basket_trend") if x("basket_trend") > 0 else 1.0, x("gap_trend")
+    if not max(basket, 0.0 if np.isnan(rhythm) else rhythm) > 1 + CHANGED:
+        return None
+    return "rhythm" if rhythm > basket else "basket"
 
 
 def _reason(code: str, numbers: Numbers, contribution: float, language: Language) -> Reason:
@@ -133,13 +158,11 @@ def _rhythm(x: Customer) -> Told:
     if np.isnan(x("recent_gap")):
         return "first_rhythm", usual
     code = _by_change(x("gap_trend"), "faster_rhythm", "steady_rhythm", "slower_rhythm")
+    lately, before = int(x("orders_horizon")), int(x("orders_before_horizon"))
+    if code == "steady_rhythm" and lately != before:
+        numbers: Numbers = {"orders_lately": lately, "orders_before": before, "days": x.horizon_days}
+        return ("fewer_visits" if lately < before else "more_visits"), numbers
     return code, {"recent_gap_days": _days(x("recent_gap")), **usual}
-
-
-def _visits(x: Customer) -> Told:
-    lately, before = x("orders_horizon"), x("orders_before_horizon")
-    code = "steady_visits" if lately == before else "fewer_visits" if lately < before else "more_visits"
-    return code, {"orders_lately": int(lately), "orders_before": int(before), "days": x.horizon_days}
 
 
 def _spending(x: Customer) -> Told:
@@ -161,15 +184,35 @@ def _basket(x: Customer) -> Told:
     }
 
 
-def _favourites(x: Customer) -> Told:
+def _choice(x: Customer) -> Told:
+    category = _lost_category(x)
+    if category is not None:
+        return "lost_category", category
     if not x("favourites") > 0:
-        return None
+        return "variety", {name: int(x(name)) for name in ("distinct_items", "recent_items")}
     favourites, lost = int(x("favourites")), round(x("favourites") * x("lost_favourites"))
     if lost == 0:
         return "kept_favourites", {"favourites": favourites}
     item, orders, days = _missed(x)
     numbers: Numbers = {"lost": lost, "favourites": favourites, "item": item, "orders": orders, "days_without": days}
     return "lost_favourites", numbers
+
+
+def _lost_category(x: Customer) -> Numbers | None:
+    """The family of items that is missing most surely in the last horizon, by how many lines of it were due."""
+    order, item = _bought(x)
+    family = x.serving.cat.item_family[item].astype(np.int64)
+    late = x.rows.arrays.order_time[order] >= x.rows.as_of - x.horizon_days * DAY
+    lines, earlier = int(late.sum()), family[~late & (family >= 0)]
+    if lines == 0 or len(earlier) == 0:
+        return None
+    share = np.bincount(earlier) / (~late).sum()
+    share[np.unique(family[late & (family >= 0) & (family < len(share))])] = 0.0
+    lost = int(share.argmax())
+    if share[lost] * lines < SURELY:
+        return None
+    name = x.serving.snapshot.catalogue.families[lost]
+    return {"category": name, "share": round(float(share[lost]), 4), "lines": lines, "days": x.horizon_days}
 
 
 def _missed(x: Customer) -> tuple[str, int, float]:
@@ -224,13 +267,11 @@ def _by_change(ratio: float, less: str, same: str, more: str) -> str:
 _SAYERS: dict[str, Callable[[Customer], Told]] = {
     "silence": _silence,
     "rhythm": _rhythm,
-    "visits": _visits,
     "spending": _spending,
     "tenure": lambda x: ("tenure", {"orders": int(x("orders")), "days_known": _days(x("days_since_first"))}),
     "worth": lambda x: ("worth", {"spend": x.money("spend"), "order_all": x.money("mean_order_spend")}),
     "basket": _basket,
-    "variety": _shares("variety", "distinct_items", "recent_items"),
-    "favourites": _favourites,
+    "choice": _choice,
     "places": _places,
     "returns": _shares("returns", "return_share"),
     "discounts": _shares("discounts", "discount_share"),

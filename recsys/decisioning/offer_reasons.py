@@ -25,6 +25,9 @@ OFFER_CODES = (
 )
 """Codes of the reasons of offers; docs/reasons.md says what each removes."""
 
+OF_THE_BASE = frozenset(("popular_now", "new_arrival"))
+"""Reasons that hold for everyone; what is the customer's own comes first."""
+
 STRONGEST = 3
 COUNTS = frozenset(
     ("own_orders", "own_share", "own_orders_28d", "own_orders_91d", "own_fast", "own_slow", "own_streak")
@@ -67,7 +70,7 @@ class _Asked(NamedTuple):
 def offer_reasons(
     serving: Serving, rows: CustomerRows, desk: Desk, ranked: Ranked, n: int, language: Language = "en"
 ) -> list[tuple[Reason, ...]]:
-    """Reasons of the first `n` of `ranked`, at most three each, the one whose removal costs most first.
+    """Reasons of the first `n` of `ranked`, at most three each: the customer's own before the base's, strongest first.
 
     A reason is told only if the item's rank falls, or its raw score where the rank holds, once its evidence is removed.
     """
@@ -86,7 +89,7 @@ def offer_reasons(
 
 
 def _strongest(told: list[tuple[float, Claim]], language: Language) -> tuple[Reason, ...]:
-    best = sorted(told, key=lambda each: -each[0])[:STRONGEST]
+    best = sorted(told, key=lambda each: (each[1].code in OF_THE_BASE, -each[0]))[:STRONGEST]
     return tuple(Reason(claim.code, say(claim.code, claim.evidence, language), claim.evidence) for _, claim in best)
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-_LATTE = "You buy LATTE every 3 days; 31% of those customers went on to buy CARAMEL LATTE, 3.1 times the usual."
+_LATTE = (
+    "bought LATTE 12 times; 128 of 400 customers of LATTE (32%) went on to buy CARAMEL LATTE, 3.2 times the usual 10%"
+)
 
 _OFFERS: dict[str, Any] = {
     "customer_id": "C1042",
@@ -30,9 +32,19 @@ _OFFERS: dict[str, Any] = {
             "raw": 1.82,
             "reasons": [
                 {
-                    "code": "bought_together",
+                    "code": "went_on_to_buy",
                     "text": _LATTE,
-                    "evidence": {"item": "LATTE", "share": 0.31, "lift": 3.1},
+                    "evidence": {
+                        "source": "LATTE",
+                        "source_id": "LATTE",
+                        "item": "CARAMEL LATTE",
+                        "own_orders": 12,
+                        "customers": 400,
+                        "went_on": 128,
+                        "share": 0.32,
+                        "usual": 0.1,
+                        "lift": 3.2,
+                    },
                 }
             ],
         }
@@ -82,9 +94,14 @@ _SCORES: dict[str, Any] = {
         "model_version": "1",
         "reasons": [
             {
-                "code": "days_since_last",
-                "text": "Last purchase 4 days ago: lowers the risk",
-                "evidence": {"value": 4.0, "contribution": -0.9},
+                "code": "bought_lately",
+                "text": "last purchase 2 days ago, no longer than usual (3.3 days) – lowers the risk of leaving",
+                "evidence": {
+                    "days_since_last": 2.0,
+                    "usual_gap_days": 3.3,
+                    "contribution": -0.9,
+                    "direction": "lowers_churn",
+                },
             }
         ],
     },

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import table, write_figures
 
-NAMES = ("kernels", "snapshots", "service", "decisions", "reasons")
+NAMES = ("kernels", "snapshots", "service", "decisions", "reasons", "churn_reasons")
 
 
 def main(wanted: list[str]) -> None:

@@ -51,6 +51,18 @@ def test_another_wish_is_another_run(make_workspace, tmp_path):
     assert len(ids) == 2
 
 
+def test_files_speak_the_language_asked_for(make_workspace, tmp_path):
+    """Reasons are in it, and the same but for their text: codes and evidence stay."""
+    told = {}
+    for language in ("en", "uk"):
+        score_base(make_workspace(), tmp_path / language, Wanted(n=1, language=language))
+        rows = pq.read_table(tmp_path / language / "scores.parquet")["churn_reasons"].to_pylist()
+        told[language] = [reason for row in rows for reason in row]
+    bare = [[reason | {"text": ""} for reason in reasons] for reasons in told.values()]
+    assert bare[0] == bare[1]
+    assert "ризик відходу" in told["uk"][0]["text"]
+
+
 def test_an_earlier_publication_is_replaced_whole(make_workspace, tmp_path):
     """A new run takes the place of the former; no file of it stays."""
     workspace = make_workspace()

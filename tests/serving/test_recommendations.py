@@ -102,6 +102,24 @@ def test_reasons_only_when_asked_for(shared):
     assert shared.scores(reasons="true")["churn"]["reasons"] != []
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "the risk of leaving"), ("ru", "риск ухода"), ("uk", "ризик відходу")]
+)
+def test_reasons_come_in_the_language_asked_for(shared, language, said):
+    """The sentences of the scores are in the language of the query."""
+    assert said in shared.scores(reasons="true", language=language)["churn"]["reasons"][0]["text"]
+
+
+@pytest.mark.parametrize("send", ["body", "query"])
+def test_an_unknown_language_is_refused_with_the_known_ones(shared, send):
+    """The answer is 422 and lists what may be asked for."""
+    if send == "body":
+        refused = shared.http.post("/v1/recommendations", json={"customer_id": "ann", "language": "de"})
+    else:
+        refused = shared.http.get("/v1/customers/ann/scores", params={"language": "de"})
+    assert (refused.status_code, refused.json()["errors"][0]["expected"]) == (422, "en, ru, uk")
+
+
 def test_an_id_may_hold_slashes_and_spaces(service, purchase):
     """Ids are opaque: whatever a shop uses is found again when it is escaped."""
     service.report(purchase(customer="a b/c?d"))
