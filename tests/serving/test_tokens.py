@@ -264,6 +264,14 @@ def test_every_route_is_closed_to_other_scopes(tenants, operation):
     assert set(answers) == {401 if operation.name == "metrics" else 403}
 
 
+@pytest.mark.parametrize("kind", [*CLOSED, "key admin", "token score"])
+def test_only_a_proved_tenant_is_told_of_its_own_health(tenants, kind):
+    """A token that merely says it is of a tenant, a key that is no more: answered as everybody is."""
+    client, shown, _ = tenants
+    health = client.get("/health/ready", headers=bearer(shown.get(kind))).json()
+    assert (health["snapshot_id"] is not None) == (kind in {"key admin", "token score"})
+
+
 TAKEN = [each for each in GUARDED if each.name not in {"metrics", "erase"}]
 
 
