@@ -88,6 +88,14 @@ class Access:
         except StoreUnavailable:
             return False
 
+    def opens(self, text: str) -> bool:
+        """Whether this is a key of the ring or a token in order that works now, whatever for."""
+        try:
+            key = self._tokens.key(text) if self._tokens and self._tokens.reads(text) else self.ring.known(text)
+        except (Problem, StoreUnavailable):
+            return False
+        return key is not None and key.state(self._clock()) == "valid"
+
     @staticmethod
     def _check_host(request: Request) -> None:
         host = request.headers.get("host", "").rsplit("]", 1)

@@ -14,7 +14,8 @@ REFERENCE = "#/components/schemas/{name}"
 
 _KEYS = (
     f"A key made by `barista keys create` with one of the scopes {', '.join(SCOPES)}, or that of BARISTA_API_KEY, "
-    "which may do everything. A service without any key answers its own machine only."
+    "which may do everything; or an access token with such a scope, where the service takes tokens. The key or token "
+    "decides the tenant of a service that has several. A service without any key answers its own machine only."
 )
 _ALWAYS = ("foreign-host", "invalid", "internal", "not-ready", "store-unavailable")
 _WITH_BODY = ("malformed-json", "too-large", "unsupported-media-type")
@@ -22,8 +23,8 @@ _WITH_KEY = ("unauthenticated", "forbidden", "too-many-requests")
 _WRITING = ("still-running", "key-reused", "too-large", "store-full")
 _MEANING = {
     400: "The body is no JSON.",
-    401: "No key, or one that is unknown, expired or revoked.",
-    403: "A key without the scope; without keys a name in the Host header that is not this machine's.",
+    401: "No key or token, or one that is unknown, expired or revoked.",
+    403: "A key or token without the scope; without keys a name in the Host header that is not this machine's.",
     404: "No such customer or decision.",
     409: "The workspace has no such model, or the first request with this Idempotency-Key still runs.",
     413: "The body is larger than 1 MiB.",

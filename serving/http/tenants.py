@@ -8,9 +8,10 @@ import copy
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client import Gauge
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -36,6 +37,9 @@ from serving.http.state import State
 OPERATORS = frozenset({"/metrics"})
 """Paths that tell of all tenants: they are answered to the operator alone."""
 
+LARGEST = frozenset({"degraded"})
+"""Gauges of which the worst tenant's counts; of others all tenants' together."""
+
 
 def open_tenants(settings: Settings) -> dict[str, State]:
     """The opened state of every tenant by name; one without models answers /health and says what is missing.
@@ -53,8 +57,8 @@ def open_tenants(settings: Settings) -> dict[str, State]:
 def tenants_app(settings: Settings, states: Mapping[str, State], metrics: Metrics | None = None) -> "TenantsApp":
     """The service of all tenants; `settings` are the operator's."""
     counted = metrics or Metrics()
-    degraded: dict[str, bool] = {}
-    apps = {name: create_app(state, _metrics_of(name, counted, degraded)) for name, state in states.items()}
+    parts: dict[str, dict[str, float]] = {}
+    apps = {name: create_app(state, _metrics_of(name, counted, parts)) for name, state in states.items()}
     return TenantsApp(apps, _operators(settings, apps, counted))
 
 
@@ -63,6 +67,7 @@ class TenantsApp:
 
     def __init__(self, apps: Mapping[str, FastAPI], operators: FastAPI) -> None:
         self._apps, self._operators = apps, operators
+        self._open = {each.path for each in operators.state.operations if each.public}
         self._access: dict[str, Access] = {name: app.state.guards.access for name, app in apps.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,29 +80,37 @@ class TenantsApp:
             await self._apps[name](scope, receive, send)
 
     def _tenant(self, scope: Scope) -> str | None:
-        """The tenant whose key or token is shown, unproved; None for the operator, for nobody and for the unknown."""
+        """The tenant whose key or token is shown; None for the operator, for nobody and for the unknown.
+
+        Proved only where nobody asks for a proof afterwards.
+        """
         text = bearer(scope)
         if not text or scope["path"] in OPERATORS:
             return None
-        return next((name for name, access in self._access.items() if access.knows(text)), None)
+        open_path = scope["path"] in self._open
+        shown = (name for name, each in self._access.items() if (each.opens if open_path else each.knows)(text))
+        return next(shown, None)
 
 
-class _Degraded:
-    """One tenant's part of a gauge that is 1 while any tenant is degraded."""
+class _Part:
+    """One tenant's part of a gauge that all share: the largest part counts, or all of them together."""
 
-    def __init__(self, name: str, gauge: Any, degraded: dict[str, bool]) -> None:
-        self._name, self._gauge, self._all = name, gauge, degraded
+    def __init__(self, name: str, gauge: Gauge, parts: dict[str, float], *, largest: bool) -> None:
+        self._name, self._gauge, self._parts = name, gauge, parts
+        self._of = max if largest else sum
 
     def set(self, value: float) -> None:
-        """Say whether this tenant is degraded."""
-        self._all[self._name] = bool(value)
-        self._gauge.set(any(self._all.values()))
+        """Say what this tenant's part is."""
+        self._parts[self._name] = float(value)
+        self._gauge.set(self._of(self._parts.values()))
 
 
-def _metrics_of(name: str, metrics: Metrics, degraded: dict[str, bool]) -> Metrics:
-    """The metrics all tenants share, as one of them counts in them."""
+def _metrics_of(name: str, metrics: Metrics, parts: dict[str, dict[str, float]]) -> Metrics:
+    """The metrics all tenants share, as one of them counts in them; `parts` holds each one's part of each gauge."""
     own = copy.copy(metrics)
-    own.degraded = cast(Any, _Degraded(name, metrics.degraded, degraded))
+    for what, gauge in vars(metrics).items():
+        if isinstance(gauge, Gauge):
+            setattr(own, what, _Part(name, gauge, parts.setdefault(what, {}), largest=what in LARGEST))
     return own
 
 

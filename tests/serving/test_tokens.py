@@ -25,8 +25,12 @@ from tests.serving.signing import AUDIENCE, ISSUER, PAIRS, STRANGER, claims, pub
 from tests.serving.two_tenants import make_tenants
 
 RULES = TokenRules(ISSUER, AUDIENCE, leeway=30)
-NOW = int(time.time())
 GUARDED = [operation for operation in known_operations() if not operation.public]
+
+
+def now() -> int:
+    """This second."""
+    return int(time.time())
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +88,9 @@ WRONG = {
     "another key named": lambda: token("RS256", headers={"kid": "ES256"}),
     "another hash": lambda: jwt.encode(claims(), PAIRS["RS256"], "RS512", {"kid": "RS256"}),
     "a critical extension": lambda: token(headers={"crit": ["exp"]}),
-    "expired": lambda: token(exp=NOW - 31),
-    "not yet valid": lambda: token(nbf=NOW + 120),
-    "issued tomorrow": lambda: token(iat=NOW + 86_400),
+    "expired": lambda: token(exp=now() - 31),
+    "not yet valid": lambda: token(nbf=now() + 120),
+    "issued tomorrow": lambda: token(iat=now() + 86_400),
     "another audience": lambda: token(aud="shop"),
     "another issuer": lambda: token(iss="https://evil.example"),
     "no expiry": lambda: token(exp=None),
@@ -110,16 +114,22 @@ def test_a_token_that_is_not_in_order_opens_nothing(tokens, case):
     assert (caught.value.kind, caught.value.found.startswith("a token ")) == ("unauthenticated", True)
 
 
-@pytest.mark.parametrize("claim", [{"exp": NOW - 20}, {"nbf": NOW + 20}, {"iat": NOW + 20}, {"aud": ["x", AUDIENCE]}])
-def test_a_clock_may_be_off_by_the_leeway(tokens, claim):
-    """Thirty seconds either way are forgiven; one of several audiences is enough."""
-    assert tokens.key(token(**claim)).scopes == ("admin",)
+@pytest.mark.parametrize(("claim", "seconds"), [("exp", -20), ("nbf", 20), ("iat", 20)])
+def test_a_clock_may_be_off_by_the_leeway(tokens, claim, seconds):
+    """Thirty seconds either way are forgiven."""
+    assert tokens.key(token(**{claim: now() + seconds})).scopes == ("admin",)
+
+
+def test_one_of_several_audiences_is_enough(tokens):
+    """A token may be for other services too."""
+    assert tokens.key(token(aud=["x", AUDIENCE])).scopes == ("admin",)
 
 
 def test_a_token_checked_before_still_expires(file):
     """A token that is remembered ends with its expiry and the leeway."""
-    key = Tokens(file, RULES).key(token(exp=NOW + 60))
-    assert [key.state(NOW + 60 + second) for second in (29, 30)] == ["valid", "expired"]
+    ends = now() + 60
+    key = Tokens(file, RULES).key(token(exp=ends))
+    assert [key.state(ends + second) for second in (29, 30)] == ["valid", "expired"]
 
 
 def test_a_key_taken_out_of_the_set_opens_no_more(tmp_path):
@@ -199,11 +209,11 @@ def tenants(tmp_path_factory, file):
     stores["north"].revoke(key.key_id)
     shown |= {
         "key wrong": "barista_000000000000_" + "A" * 43,
-        "key expired": stores["north"].create("old", ["admin"], expires_at=NOW - 10, now=NOW - 20)[0],
+        "key expired": stores["north"].create("old", ["admin"], expires_at=now() - 10, now=now() - 20)[0],
         "key revoked": revoked,
         "key other": stores["south"].create("south", ["admin"])[0],
         "token wrong": token(pair=STRANGER, tenant="north"),
-        "token expired": token(exp=NOW - 100, tenant="north"),
+        "token expired": token(exp=now() - 100, tenant="north"),
         "token other": token(tenant="south"),
         "token nobody": token(tenant="west"),
         "token without": token(),
@@ -252,6 +262,14 @@ def test_every_route_is_closed_to_other_scopes(tenants, operation):
     wrong = [scope for scope in SCOPES if scope not in (*operation.scopes, "admin")]
     answers = [ask(tenants, operation, f"{kind} {scope}").status_code for kind in ("key", "token") for scope in wrong]
     assert set(answers) == {401 if operation.name == "metrics" else 403}
+
+
+@pytest.mark.parametrize("kind", [*CLOSED, "key admin", "token score"])
+def test_only_a_proved_tenant_is_told_of_its_own_health(tenants, kind):
+    """A token that merely says it is of a tenant, a key that is no more: answered as everybody is."""
+    client, shown, _ = tenants
+    health = client.get("/health/ready", headers=bearer(shown.get(kind))).json()
+    assert (health["snapshot_id"] is not None) == (kind in {"key admin", "token score"})
 
 
 TAKEN = [each for each in GUARDED if each.name not in {"metrics", "erase"}]

@@ -7,10 +7,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from recsys.errors import StoreError
-from recsys.store import Database, Event, EventStore
+from recsys.errors import StoreError, StoreUnavailable
+from recsys.store import Database, Event, EventStore, KeyStore
 from recsys.store.migrate import BASE, HEAD, migrate, version_of
 from recsys.store.schema import METADATA
+from tests.postgres import PostgresServer
 
 OLD_TABLES = (
     "CREATE TABLE barista_schema (version INTEGER NOT NULL PRIMARY KEY)",
@@ -129,3 +130,24 @@ def test_a_step_that_fails_leaves_the_former_version(database, monkeypatch):
         moved(database, HEAD)
     with database.reading() as connection:
         assert (version_of(connection), inspect(connection).has_table("decisions")) == ("0001", False)
+
+
+def test_the_tables_of_one_schema_are_moved_alone(postgres: PostgresServer) -> None:
+    """On one Postgres each schema has its version and its rows; it is made where there is none."""
+    address = postgres.new_database("template0")
+    north, south = (Database.open(address, name) for name in ("north", "south"))
+    KeyStore(north).create("till", ["score"])
+    south.migrate("0001")
+    assert (rows(north, "api_keys"), rows(Database.open(address, "south"), "api_keys")) == (1, 0)
+
+
+def test_writers_of_two_schemas_do_not_wait_for_each_other(postgres: PostgresServer) -> None:
+    """One tenant's long transaction holds up its own writers and nobody else's."""
+    address = postgres.new_database("template0")
+    north, south, again = (Database.open(address, name) for name in ("north", "south", "north"))
+    again.answer_within(0.3)
+    with north.writing():
+        key, _ = KeyStore(south).create("till", ["score"])
+        with pytest.raises(StoreUnavailable):
+            KeyStore(again).create("till", ["score"])
+    assert key
