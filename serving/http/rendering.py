@@ -15,16 +15,14 @@ from serving.http.bodies import (
     ChurnBody,
     Context,
     DecisionBody,
-    IntervalBody,
     Line,
     ModelMarkBody,
     OfferBody,
     OffersBody,
     ReasonBody,
     ScoresBody,
-    ValueBody,
-    WorthBody,
 )
+from serving.http.value_bodies import IntervalBody, ValueBody, WorthBody
 
 
 def offers_body(

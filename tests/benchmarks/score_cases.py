@@ -98,9 +98,10 @@ def value_case(data: str, split: str, pasts: Pasts, cut: int, horizon: int, know
     spend |= {name: Forecast(each["spend"] / unit) for name, each in classic.items()}
     orders = {name: Forecast(each.orders) for name, each in expected.items()}
     orders |= {name: Forecast(each["orders"]) for name, each in classic.items()}
-    outlooks = {each.name: value_outlook(each.content, past, horizon, ASKED) for each in fit.contenders}
-    outlooks = {name: each for name, each in outlooks.items() if name == MODEL and each is not None}
-    outlooks[DRAWN] = classic_outlook(past, horizon, ASKED)
+    outlooks = {DRAWN: classic_outlook(past, horizon, ASKED)}
+    model = fit.contender(MODEL)
+    told = None if model is None else value_outlook(model.content, past, horizon, ASKED)
+    outlooks |= {} if told is None else {MODEL: told}
     outcomes = {"orders": labels.orders.astype(np.float64), "spend": labels.spend / unit}
     quantiles = {name: {"orders": each.orders, "spend": each.spend / unit} for name, each in outlooks.items()}
     tables = (
