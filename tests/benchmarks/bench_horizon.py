@@ -1,8 +1,8 @@
 """Is one churn horizon enough where customers' rhythms differ? `python -m tests.benchmarks.bench_horizon --data DIR`.
 
-On the first half of each history, at the last cut of `make bench-scores`: repeat buyers in quarters by their own mean gap,
-one-time buyers apart. Each quarter's own horizon by the rule of the base, and whether the model of one horizon tells each
-quarter the truth: what was told against what happened once the base's level is right.
+On the first half of each history, at the last cut of `make bench-scores`: repeat buyers in quarters by their own mean
+gap, one-time buyers apart. Each quarter's own horizon by the rule of the base, and whether the model of one horizon
+tells each quarter the truth: what was told against what happened once the base's level is right.
 """
 
 import argparse

@@ -99,7 +99,7 @@ def figures_of_all() -> str:
     """One table for every figure file."""
     parts = []
     for path in sorted(FIGURES.glob("*.json")):
-        if path.stem in {"scores", "timing", "warning"}:
+        if path.stem in {"scores", "timing", "warning", "contracts", "horizon"}:
             continue  # told in docs/quality.md, docs/quality-timing.md, docs/churn.md
         figures = read_figures(path)
         commands = ", ".join(f"`{each}`" for each in dict.fromkeys(figure["command"] for figure in figures))
@@ -120,6 +120,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "score-ablation": scores_page.ablation_section,
     "churn-calibration": churn_page.calibration_section,
     "timing": churn_page.timing_section,
+    "horizon": churn_page.horizon_section,
 }
 
 
