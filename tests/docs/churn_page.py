@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.benchmarks.bench_churn import FILE as CALIBRATION
 from tests.benchmarks.bench_timing import FILE as TIMING
+from tests.benchmarks.figures import FIGURES, read_figures
 
 Row = dict[str, Any]
 
@@ -39,6 +40,21 @@ def _by_cut(rows: list[Row]) -> list[str]:
             figures = (row["happened"], row["predicted"], row["ece"], row["null"], found[level, data, cut]["ece"])
             lines.append(f"| {data}, {cut} | " + " | ".join(f"{value:.4f}" for value in figures) + " |")
     return lines
+
+
+def horizon_section() -> str:
+    """A group of customers a row: its own horizon, what was told of the one horizon and what happened."""
+    path = FIGURES / "horizon.json"
+    found: dict[str, dict[str, float]] = {}
+    for each in read_figures(path) if path.exists() else []:
+        head, _, what = each["name"].partition(": ")
+        found.setdefault(head, {})[what] = each["value"]
+    columns = ("own horizon by the base's rule", "left, actual", "left, told at the base's level", "AUC within")
+    lines = ["| customers | " + " | ".join(columns) + " |", "|---|---|---|---|---|"]
+    for head, values in found.items():
+        told = (values.get(column) for column in columns)
+        lines.append(f"| {head} | " + " | ".join("" if each is None else f"{each:.3g}" for each in told) + " |")
+    return "\n".join(lines)
 
 
 def timing_section(split: str) -> str:

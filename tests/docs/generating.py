@@ -96,12 +96,16 @@ def figures_table(name: str) -> str:
     return table(read_figures(FIGURES / f"{name}.json"))
 
 
+TOLD = {"scores", "offers", "timing", "warning", "contracts", "horizon"}
+"""Figures told on a page of their own."""
+
+
 def figures_of_all() -> str:
     """One table for every figure file."""
     parts = []
     for path in sorted(FIGURES.glob("*.json")):
-        if path.stem in {"scores", "offers", "timing", "warning"}:
-            continue  # told in docs/quality.md, docs/quality-offers.md, docs/quality-timing.md, docs/churn.md
+        if path.stem in TOLD:
+            continue
         figures = read_figures(path)
         commands = ", ".join(f"`{each}`" for each in dict.fromkeys(figure["command"] for figure in figures))
         parts.append(f"## {path.stem}\n\nMeasured by {commands}.\n\n{table(figures)}")
@@ -128,6 +132,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "score-ablation": scores_page.ablation_section,
     "churn-calibration": churn_page.calibration_section,
     "timing": churn_page.timing_section,
+    "horizon": churn_page.horizon_section,
 }
 
 
