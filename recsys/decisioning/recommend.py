@@ -1,7 +1,7 @@
 """One request → offers, best first."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,16 @@ def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEve
     return rank(serving, request, events, as_of).answer
 
 
-def rank(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
+def rank(
+    serving: Serving,
+    request: OfferRequest,
+    events: Sequence[OrderEvent],
+    as_of: int,
+    ended: Callable[[Literal["candidates", "ranking"]], object] = lambda _stage: None,
+) -> Ranking:
     """Offers for one customer at `as_of` [s], with the tail `events` and the basket folded in.
+
+    `ended` hears when candidates with their features are there, and when they are ranked.
 
     Pure: the same serving, request, events and `as_of` give the same bits, alone or in a batch.
 
@@ -47,6 +55,7 @@ def rank(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], 
     rows = rows_at(serving.snapshot, customer, as_of, events, request.basket)
     desk = serving.desk()
     n = _gather(serving, rows, request, desk)
+    ended("candidates")
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
     raw = _popularity(serving, desk, n) if blank else model.raw(desk.X[:n])
     ranked = np.lexsort((desk.chosen[:n], -raw))
@@ -58,6 +67,7 @@ def rank(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], 
         _offer(serving, desk, int(at), float(raw[at]), float(p), why)
         for at, p, why in zip(best, probability, reasons, strict=True)
     )
+    ended("ranking")
     answer = OffersAnswer(
         customer_id=request.customer_id,
         as_of=as_of,

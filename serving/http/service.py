@@ -10,6 +10,7 @@ from recsys.errors import StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
 from recsys.workspace import Workspace
 from serving.answers import MODELS
+from serving.challengers import Challengers
 from serving.http.bodies import (
     CustomerBody,
     DecisionBody,
@@ -31,9 +32,11 @@ from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
 from serving.http.tags import Basis, matches, tag_of
+from serving.laps import Laps
 from serving.outage import Outage
 from serving.recording import Kept, Recorder
 from serving.runs import ScoreRun
+from serving.shadow import Ranked, Rated, Shadow
 
 NO_DATABASE = "The database can't be reached: answers come from the snapshot alone, writes are refused."
 
@@ -55,8 +58,14 @@ class Scored(NamedTuple):
 class Service:
     """The use cases of the HTTP interface over one workspace."""
 
-    def __init__(self, state: State, counted: Callable[[Kept, int], object] = lambda _kept, _count: None) -> None:
+    def __init__(
+        self,
+        state: State,
+        counted: Callable[[Kept, int], object] = lambda _kept, _count: None,
+        shadow: Shadow | None = None,
+    ) -> None:
         self.state = state
+        self.shadow = shadow or Shadow(Challengers(state.workspace), 0.0, 0, lambda _seen: None, lambda _fate: None)
         self.outage = Outage(lambda: state.workspace.decisions().find(""))
         self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
 
@@ -70,8 +79,8 @@ class Service:
         """The event store."""
         return self.workspace.events()
 
-    def decide(self, body: RecommendationRequest) -> Decided:
-        """Offers for a customer, known or not, and what is to be kept of them.
+    def decide(self, body: RecommendationRequest, laps: Laps | None = None) -> Decided:
+        """Offers for a customer, known or not, and what is to be kept of them; `laps` times the stages.
 
         Raises:
             Problem: 409 without an offers model, 422 for money the currency does not know.
@@ -81,11 +90,14 @@ class Service:
         if "offers" not in loaded.versions:
             raise self._no_offers(loaded)
         request = offer_request(body, snapshot.facts.minor_digits)
+        ended = laps or Laps()
         tail, stale = self._tail(body.customer_id)
-        ranking = loaded.answers.rank(request, tail.orders, as_of)
+        ended("state")
+        ranking = loaded.answers.rank(request, tail.orders, as_of, ended)
         seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence}
         content = content_of(request, ranking, loaded.origin, **seen, stale=stale)
         record = record_of(body.customer_id, snapshot.snapshot_id, content)
+        self.shadow.look(Ranked(loaded.answers, request, tail.orders, as_of, ranking))
         run = self._run_of(loaded, body.customer_id, tail, as_of)
         agrees = run.run_id if run is not None and run.offers_like(request) else None
         return Decided(offers_body(ranking.answer, snapshot.facts, agrees, record.decision_id, stale=stale), record)
@@ -111,11 +123,14 @@ class Service:
         assert body is not None  # nobody said to have it
         return body
 
-    def scored(self, customer_id: str, *, reasons: bool, known_tags: str | None = None) -> Scored:
+    def scored(
+        self, customer_id: str, *, reasons: bool, known_tags: str | None = None, laps: Laps | None = None
+    ) -> Scored:
         """Churn and value of a customer, known or not; no body when `known_tags` (If-None-Match) names the answer."""
-        loaded = self.state.current()
+        loaded, ended = self.state.current(), laps or Laps()
         as_of = self._as_of(loaded)
         tail, stale = self._tail(customer_id)
+        ended("state")
         run = self._run_of(loaded, customer_id, tail, as_of)
         run_id = run.run_id if run else None
         snapshot = loaded.snapshot
@@ -125,6 +140,8 @@ class Service:
         if matches(known_tags, tag):
             return Scored(tag, None)
         answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons)
+        ended("scoring")
+        self.shadow.look(Rated(loaded.answers, customer_id, tail.orders, as_of, answer))
         return Scored(tag, scores_body(answer, snapshot.facts, run_id, stale=stale))
 
     def facts(self, customer_id: str) -> CustomerBody:

@@ -62,7 +62,7 @@ def described(app):
 TAKING = ("recommend", "decision", "scores", "find_customers", "customer", "find_items", "report", "export", "erase")
 """Operations that take something, so that something can be wrong."""
 
-NAMES = (*TAKING, "models", "live", "ready", "metrics")
+NAMES = (*TAKING, "models", "shadow", "live", "ready", "metrics")
 
 
 def check(operation, mode: GenerationMode, examples: int) -> None:
