@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     most_requests: int = Field(
         100, ge=1, description="Requests a worker has under way at once; more are answered 503 with `Retry-After`."
     )
+    pull_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="How often the service asks a named MLflow (`mlflow_tracking_uri`) for its models [seconds]; "
+        "0 never.",
+    )
+    shadow_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the customers whose live requests challengers score too, unseen."
+    )
     refresh_seconds: float = Field(
         5.0, gt=0, description="How often the service looks for a new champion or snapshot [seconds]."
     )

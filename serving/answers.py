@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from recsys.data.files import read_text
 from recsys.data.forgetting import ErasedAt
@@ -14,6 +14,8 @@ from recsys.decisioning import OfferRequest, OffersAnswer, Ranking, ScoresAnswer
 from recsys.decisioning.record import ItemNames, ModelMark, Origin
 from recsys.decisioning.timing import TimingAnswer, timing
 from recsys.workspace import Workspace
+
+Ended = Callable[[Literal["candidates", "ranking"]], object]
 
 MODELS = ("offers", "churn", "value")
 """Names of the models, in the sequence they are shown."""
@@ -43,8 +45,10 @@ class Answers(Protocol):
     def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
         """Offers for one customer at `as_of` [s]."""
 
-    def rank(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
-        """Offers for one customer at `as_of` [s], with all that was ranked for them."""
+    def rank(
+        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, ended: Ended = lambda _stage: None
+    ) -> Ranking:
+        """Offers for one customer at `as_of` [s], with all that was ranked for them; `ended` hears of the stages."""
 
     def score(
         self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
@@ -58,6 +62,9 @@ class Answers(Protocol):
 
     def models(self) -> tuple[ModelFacts, ...]:
         """The published models, those that are missing left out."""
+
+    def challenged(self, models: Mapping[str, Any]) -> "Answers":
+        """The same snapshot with `models` (by name) in the place of the published ones."""
 
 
 def versions_of(answers: Answers) -> dict[str, str]:
@@ -89,9 +96,11 @@ class Opened:
         """Offers for one customer at `as_of` [s]."""
         return self.rank(request, events, as_of).answer
 
-    def rank(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
-        """Offers for one customer at `as_of` [s], with all that was ranked for them."""
-        return rank(self.serving, request, events, as_of)
+    def rank(
+        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, ended: Ended = lambda _stage: None
+    ) -> Ranking:
+        """Offers for one customer at `as_of` [s], with all that was ranked for them; `ended` hears of the stages."""
+        return rank(self.serving, request, events, as_of, ended)
 
     def score(
         self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
@@ -108,6 +117,10 @@ class Opened:
     def models(self) -> tuple[ModelFacts, ...]:
         """The published models."""
         return self.published
+
+    def challenged(self, models: Mapping[str, Any]) -> "Opened":
+        """The same snapshot with `models` (by name) in the place of the published ones."""
+        return Opened(replace(self.serving, **models), self.published)
 
 
 def open_answers(workspace: Workspace, erased_at: ErasedAt | None = None) -> Opened:

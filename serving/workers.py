@@ -71,6 +71,8 @@ class _Group:
                 pid, status = os.wait()
             except InterruptedError:
                 continue
+            if pid not in self._pids:  # not a worker: the puller, or a child of it
+                continue
             self._pids.discard(pid)
             if not self._stopping:
                 LOG.error("worker died", worker=pid, status=os.waitstatus_to_exitcode(status))

@@ -1,28 +1,27 @@
 """`barista pull` and `barista promote`: which model versions serve."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from recsys.registry import Change
 
 
 def declare(app: typer.Typer) -> None:
     """Add `pull` and `promote`."""
     app.command("pull")(pull)
     app.command("promote")(promote)
+    app.command("withdraw")(withdraw)
 
 
 def pull(context: typer.Context) -> None:
-    """Fetch the champions from MLflow into the bundle cache; a bad or missing one leaves the last good one."""
+    """Fetch champions and challengers from MLflow into the bundle cache; a bad one leaves the last good one."""
     from recsys.registry import Registry
 
     changes = Registry(context.obj).pull(context.obj.workspace / "bundles")
     for change in changes:
-        if change.refused:
-            typer.echo(
-                f"{change.name}: version {change.after} refused, {change.before or 'none'} serves. {change.refused}"
-            )
-        else:
-            typer.echo(f"{change.name}: version {change.before or '(none)'} → {change.after}")
+        typer.echo(_told(change))
     if not changes:
         typer.echo("Nothing new")
     if any(change.refused for change in changes):
@@ -33,9 +32,28 @@ def promote(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="offers, churn or value")],
     version: Annotated[int, typer.Argument(help="A version of `barista status` or the MLflow page.")],
+    challenger: Annotated[
+        bool, typer.Option("--challenger", help="Let it score live requests unseen, beside the champion.")
+    ] = False,
 ) -> None:
-    """Make a version the champion and fetch it, so that the service takes it over."""
+    """Make a version the champion (or its challenger) and fetch it, so that the service takes it over."""
     from recsys.registry import Registry
 
-    Registry(context.obj).promote(name, version)
+    Registry(context.obj).promote(name, version, "challenger" if challenger else "champion")
     pull(context)
+
+
+def withdraw(context: typer.Context, name: Annotated[str, typer.Argument(help="offers, churn or value")]) -> None:
+    """End the challenge of a model: its challenger scores no more requests."""
+    from recsys.registry import Registry
+
+    Registry(context.obj).withdraw(name)
+    pull(context)
+
+
+def _told(change: "Change") -> str:
+    """One line about what was pulled."""
+    what = change.name if change.role == "champion" else f"{change.name} challenger"
+    if change.refused:
+        return f"{what}: version {change.after} refused, {change.before or 'none'} serves. {change.refused}"
+    return f"{what}: version {change.before or '(none)'} → {change.after or '(none)'}"

@@ -1,7 +1,7 @@
 """One request → offers, best first."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,10 @@ DISTINCT_ITEMS = PAIR_FEATURES.index("distinct_items")
 MODES = {"repeat": REPEAT, "new": NEW, "mixed": MIXED}
 
 
+Stage = Literal["candidates", "ranking"]
+Ended = Callable[[Stage], object]
+
+
 class Ranking(NamedTuple):
     """An answer and everything that was ranked for it, best first: items int64 (n,), raw scores float64 (n,)."""
 
@@ -31,13 +35,25 @@ class Ranking(NamedTuple):
     raw: npt.NDArray[np.float64]
 
 
+def nobody_listens(_stage: Stage) -> None:
+    """Nothing to be told when a stage ends."""
+
+
 def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
     """Offers for one customer: the answer of `rank`."""
     return rank(serving, request, events, as_of).answer
 
 
-def rank(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> Ranking:
+def rank(
+    serving: Serving,
+    request: OfferRequest,
+    events: Sequence[OrderEvent],
+    as_of: int,
+    ended: Ended = nobody_listens,
+) -> Ranking:
     """Offers for one customer at `as_of` [s], with the tail `events` and the basket folded in.
+
+    `ended` hears when candidates with their features are there, and when they are ranked.
 
     Pure: the same serving, request, events and `as_of` give the same bits, alone or in a batch.
 
@@ -46,13 +62,14 @@ def rank(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], 
     """
     _checked(serving, request)
     customer = serving.snapshot.customers.index(request.customer_id)
-    return rank_rows(serving, request, rows_at(serving.snapshot, customer, as_of, events, request.basket))
+    return rank_rows(serving, request, rows_at(serving.snapshot, customer, as_of, events, request.basket), ended)
 
 
-def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows) -> Ranking:
+def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows, ended: Ended = nobody_listens) -> Ranking:
     """Offers for a customer with these visible rows, the basket among them; see `rank`."""
     model, desk = _checked(serving, request), serving.desk()
     n = _gather(serving, rows, request, desk)
+    ended("candidates")
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
     raw = _popularity(serving, desk, n) if blank else model.raw(desk.X[:n])
     ranked = np.lexsort((desk.chosen[:n], -raw))
@@ -66,6 +83,7 @@ def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows) -> Ra
         _offer(serving, desk, int(at), float(raw[at]), float(p), why)
         for at, p, why in zip(best, probability, reasons, strict=True)
     )
+    ended("ranking")
     answer = OffersAnswer(
         customer_id=request.customer_id,
         as_of=rows.as_of,

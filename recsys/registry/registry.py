@@ -13,10 +13,13 @@ from recsys.models.bundle import NAMES
 from recsys.registry.address import tracking_uri
 from recsys.registry.connection import experiment_id, open_client, translated
 from recsys.registry.packaging import save_pyfunc
-from recsys.registry.pulling import BUNDLE_PATH, Change, checked_bundle, pull_champion
+from recsys.registry.pulling import BUNDLE_PATH, Change, checked_bundle, pull_champion, withdraw_challenger
 from recsys.settings import Settings
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+ROLES = (CHAMPION, CHALLENGER)
 
 _BATCH = 100
 
@@ -81,8 +84,10 @@ class Registry:
             self._client.set_terminated(run_id)
             return version
 
-    def promote(self, name: str, version: int) -> None:
-        """Make `version` the champion of `name`.
+    def promote(self, name: str, version: int, role: str = CHAMPION) -> None:
+        """Make `version` the champion of `name`, or its challenger: one that scores live requests unseen.
+
+        A challenger that becomes the champion challenges no more.
 
         Raises:
             RegistryError: there is no such version.
@@ -96,7 +101,19 @@ class Registry:
                 cure="Run `barista train`" if not known else "",
             )
         with translated():
-            self._client.set_registered_model_alias(self._full(name), CHAMPION, str(version))
+            self._client.set_registered_model_alias(self._full(name), role, str(version))
+            if role == CHAMPION and self._aliases(name).get(CHALLENGER) == str(version):
+                self._client.delete_registered_model_alias(self._full(name), CHALLENGER)
+
+    def withdraw(self, name: str) -> None:
+        """End the challenge of `name`, if there is one.
+
+        Raises:
+            RegistryError: MLflow refused.
+        """
+        with translated():
+            if CHALLENGER in self._aliases(name):
+                self._client.delete_registered_model_alias(self._full(name), CHALLENGER)
 
     def versions(self, name: str) -> tuple[VersionInfo, ...]:
         """Registered versions of `name`, oldest first; empty when it was never trained."""
@@ -113,18 +130,29 @@ class Registry:
             return self._info(name, found, version) if found else None
 
     def pull(self, cache: Path) -> list[Change]:
-        """Bring the champions into the bundle cache; what changed. A bad bundle is refused and the former one stays.
+        """Bring champions and challengers into the bundle cache; what changed.
+
+        A bad bundle is refused and the former one stays.
 
         Raises:
             RegistryError: MLflow can't be reached; the cache is as it was.
         """
         changes = []
         for name in NAMES:
-            info = self.champion(name)
-            if info is not None:
-                change = pull_champion(self._fetch, cache / name, info.version, info.run_id, self._key())
-                changes += [change] if change else []
+            with translated():
+                aliases = self._aliases(name)
+            found = [self._pull(cache / name, role, aliases[role]) for role in ROLES if role in aliases]
+            if CHALLENGER not in aliases:
+                found.append(withdraw_challenger(cache / name))
+            changes += [change for change in found if change is not None]
         return changes
+
+    def _pull(self, cache: Path, role: str, version: str) -> Change | None:
+        """Bring the version with an alias into the cache of its model."""
+        with translated():
+            found = self._client.get_model_version(self._full(cache.name), version)
+        digest = found.tags.get("barista.bundle_digest", "")
+        return pull_champion(self._fetch, cache, int(version), found.run_id, self._key(), role, digest)
 
     def _fetch(self, run_id: str, target: Path) -> Path:
         """Download a run's bundle below `target`; where it is."""
@@ -170,9 +198,12 @@ class Registry:
         )
 
     def _champion_version(self, name: str) -> str | None:
+        return self._aliases(name).get(CHAMPION)
+
+    def _aliases(self, name: str) -> dict[str, str]:
+        """Version by alias."""
         models = self._client.search_registered_models(f"name='{self._full(name)}'")
-        found = models[0].aliases.get(CHAMPION) if models else None
-        return str(found) if found is not None else None
+        return {alias: str(version) for alias, version in models[0].aliases.items()} if models else {}
 
     def _full(self, name: str) -> str:
         if name not in NAMES:

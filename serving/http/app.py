@@ -1,6 +1,7 @@
 """The application: FastAPI with the operations, the console page and the problems around them."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from starlette.types import Lifespan
 
 from recsys.errors import BaristaError
 from recsys.settings import Settings
+from serving.challengers import Challengers
 from serving.http import console
 from serving.http.admission import Admission
 from serving.http.cors import Origins
@@ -32,13 +34,22 @@ from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.service import Service
 from serving.http.state import State
 from serving.outage import PATIENCE
+from serving.puller import reached
+from serving.shadow import Shadow
 
 
 def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     """The service over `state`; while it runs it looks for changes every `refresh_seconds`."""
-    metrics = metrics or Metrics()
+    metrics, settings = metrics or Metrics(), state.workspace.settings
     state.workspace.database().answer_within(PATIENCE)
-    service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count))
+    shadow = Shadow(
+        Challengers(state.workspace),
+        settings.shadow_share,
+        settings.seed,
+        metrics.seen,
+        lambda fate: metrics.shadow.labels(fate).inc(),
+    )
+    service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
     guards = Guards.of(state.workspace)
     lifespan = partial(_lifespan, service, metrics, guards)
     app = assemble(operations(service, metrics), guards, metrics, lifespan, state.workspace.settings)
@@ -91,6 +102,7 @@ async def _lifespan(service: Service, metrics: Metrics, guards: Guards, _app: Fa
         yield
     finally:
         watching.cancel()
+        await run_sync(service.shadow.stop)
         await run_sync(service.recorder.stop)
 
 
@@ -99,14 +111,19 @@ async def watch(service: Service, metrics: Metrics, guards: Guards) -> None:
     state = service.state
     before, refused = dict.fromkeys(state.swaps, 0), Counter[str]()
     while True:
-        await run_sync(state.refresh)
+        begun = time.perf_counter()
+        if await run_sync(state.refresh):
+            metrics.swap_seconds.observe(time.perf_counter() - begun)
         await run_sync(guards.refresh)
+        if state.opened:
+            await run_sync(service.shadow.challengers.refresh, state.current().answers)
         await run_sync(state.erased.refresh)
         for result, count in state.swaps.items():
             metrics.swaps.labels(result).inc(count - before[result])
         for reason, count in state.refusals.items():
             metrics.refusals.labels(reason).inc(count - refused[reason])
         before, refused = dict(state.swaps), Counter(state.refusals)
+        metrics.registry_reached.set(reached(state.workspace.directory) is not False)
         metrics.degraded.set(service.health().status != "ok")
         await asyncio.sleep(state.workspace.settings.refresh_seconds)
 

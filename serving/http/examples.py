@@ -230,6 +230,27 @@ _MODELS: dict[str, Any] = {
     "missing": {"offers": "Run `barista check` to see what the data can carry, then `barista train`"},
 }
 
+_SHADOW: dict[str, Any] = {
+    "share": 0.1,
+    "scored": 5120,
+    "dropped": 3,
+    "failed": 0,
+    "challengers": [
+        {
+            "name": "offers",
+            "champion": "1-9d0f6c2e",
+            "challenger": "2-51c07a9b",
+            "requests": 5120,
+            "overlap": 0.83,
+            "rank_correlation": 0.94,
+            "champion_score": 0.21,
+            "challenger_score": 0.22,
+            "difference": 0.02,
+        }
+    ],
+    "refused": {},
+}
+
 _ERASURE: dict[str, Any] = {
     "receipt_id": "0f7d5cbe4f5e4d0f9a0b8f6f0a3f6f11",
     "erased_at": "2017-12-31T23:59:51-05:00",
@@ -289,6 +310,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "report": {"request": {"events": [_PURCHASE]}, "answer": _OUTCOMES},
     "models": {"answer": _MODELS},
+    "shadow": {"answer": _SHADOW},
     "live": {"answer": {"status": "ok", "reasons": [], "snapshot_id": None}},
     "ready": {"answer": {"status": "ok", "reasons": [], "snapshot_id": "5f0c9a1be27d"}},
     "metrics": {"answer": 'barista_requests_total{method="GET",route="/health/ready",status="200"} 12.0\n'},

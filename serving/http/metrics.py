@@ -1,12 +1,25 @@
 """Prometheus metrics of one process, or of all workers when PROMETHEUS_MULTIPROC_DIR was set before the import."""
 
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving.laps import STAGES, Laps
+from serving.shadow import Seen
+
 SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.5)
 """Upper bounds of the duration buckets [s]."""
+
+TENTHS = tuple(tenth / 10 for tenth in range(11))
+"""Upper bounds of buckets of shares."""
+
+SCORES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 10.0, 100.0, 1_000.0)
+"""Upper bounds of buckets of probabilities and amounts."""
+
+SWAP_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the buckets of swaps [s]."""
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -18,35 +31,52 @@ class Metrics:
         self._shared = shared
         self.registry = CollectorRegistry()
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self.requests = Counter(
-            "barista_requests", "Requests answered.", ["route", "method", "status"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "barista_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=self.registry
-        )
-        self.events = Counter("barista_events", "Events reported.", ["outcome"], registry=self.registry)
-        self.swaps = Counter("barista_swaps", "Attempts to open a changed state.", ["result"], registry=self.registry)
-        self.decisions = Counter(
-            "barista_decisions", "Decisions answered, by where they were kept.", ["kept"], registry=self.registry
-        )
-        self.refusals = Counter(
-            "barista_refusals",
-            "Changed states not taken over, by kind of error.",
-            ["reason"],
-            registry=self.registry,
-        )
-        self.under_way = Gauge(
-            "barista_requests_under_way",
-            "Requests being answered now.",
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
-        self.degraded = Gauge(
-            "barista_degraded",
-            "1 while it answers from the last good state, or can't answer.",
-            registry=self.registry,
-            multiprocess_mode="max",
-        )
+        self._count_requests()
+        self._count_states()
+        self._count_challengers()
+
+    def _count_requests(self) -> None:
+        self.requests = self._counter("requests", "Requests answered.", "route", "method", "status")
+        self.seconds = self._histogram("request_seconds", "Time to answer.", SECONDS, "route")
+        stages = self._histogram("stage_seconds", "Time of a stage of an answer.", SECONDS, "stage")
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+        self.events = self._counter("events", "Events reported.", "outcome")
+        self.decisions = self._counter("decisions", "Decisions answered, by where they were kept.", "kept")
+        self.not_modified = self._counter("not_modified", "Scores the caller had already, answered without scoring.")
+        self.under_way = self._gauge("requests_under_way", "Requests being answered now.", "livesum")
+
+    def _count_states(self) -> None:
+        self.swaps = self._counter("swaps", "Attempts to open a changed state.", "result")
+        says = "Time to open a changed state, beside the requests it does not hold up."
+        self.swap_seconds = self._histogram("swap_seconds", says, SWAP_SECONDS)
+        self.refusals = self._counter("refusals", "Changed states not taken over, by kind of error.", "reason")
+        says = "1 while it answers from the last good state, or can't answer."
+        self.degraded = self._gauge("degraded", says, "max")
+        says = "1 while MLflow answers the puller, 0 while the last good bundles serve without it."
+        self.registry_reached = self._gauge("registry_reached", says, "min")
+        self.registry_reached.set(1)
+
+    def _count_challengers(self) -> None:
+        pair = ("model", "challenger")
+        self.shadow = self._counter("shadow_requests", "Live requests taken up for challengers.", "fate")
+        says = "Share of the champion's offers that the challenger would have made too."
+        self.shadow_overlap = self._histogram("shadow_overlap", says, TENTHS, *pair)
+        says = "1 - Spearman's correlation of champion's and challenger's order of the candidates."
+        self.shadow_distance = self._histogram("shadow_rank_distance", says, TENTHS, *pair)
+        says = "Scores told, and those of the challenger."
+        self.shadow_score = self._histogram("shadow_score", says, SCORES, *pair, "by")
+        says = "How far the challenger's score is off."
+        self.shadow_difference = self._histogram("shadow_difference", says, SCORES, *pair)
+
+    def _counter(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(f"barista_{name}", says, labels, registry=self.registry)
+
+    def _histogram(self, name: str, says: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"barista_{name}", says, labels, buckets=buckets, registry=self.registry)
+
+    def _gauge(self, name: str, says: str, together: Literal["max", "min", "livesum"]) -> Gauge:
+        """`together`: what of the workers' values is told."""
+        return Gauge(f"barista_{name}", says, registry=self.registry, multiprocess_mode=together)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -62,10 +92,38 @@ class Metrics:
             self._children[route, method, status] = found
         return found
 
+    def stages(self, laps: Laps) -> None:
+        """Note how long the stages of an answer took."""
+        for stage, seconds in laps.seconds():
+            self._stages[stage].observe(seconds)
+
+    def seen(self, seen: Seen) -> None:
+        """Note one request by champion and challenger."""
+        pair = seen.model, seen.version
+        self.shadow_score.labels(*pair, "champion").observe(seen.champion)
+        self.shadow_score.labels(*pair, "challenger").observe(seen.challenger)
+        self.shadow_difference.labels(*pair).observe(abs(seen.challenger - seen.champion))
+        if seen.overlap is not None and seen.distance is not None:
+            self.shadow_overlap.labels(*pair).observe(seen.overlap)
+            self.shadow_distance.labels(*pair).observe(seen.distance)
+
+    def sums(self, name: str) -> dict[tuple[str, ...], float]:
+        """Values of the samples called `name`, of all workers, by label values in the order of the labels' names."""
+        found: dict[tuple[str, ...], float] = {}
+        for family in self._everyone().collect():
+            for sample in family.samples:
+                if sample.name == name:
+                    values = tuple(sample.labels[label] for label in sorted(sample.labels))
+                    found[values] = found.get(values, 0.0) + sample.value
+        return found
+
     def text(self) -> bytes:
         """The exposition text: of all workers when they share a directory."""
+        return generate_latest(self._everyone())
+
+    def _everyone(self) -> CollectorRegistry:
         if self._shared is None:
-            return generate_latest(self.registry)
+            return self.registry
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone, str(self._shared))  # type: ignore[no-untyped-call]
-        return generate_latest(everyone)
+        return everyone

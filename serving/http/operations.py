@@ -18,7 +18,9 @@ from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.people import People
 from serving.http.requests import path_text, read_body, read_query
 from serving.http.service import Service, no_database
+from serving.http.shadowing import ShadowBody, shadow_body
 from serving.http.timing_bodies import TimingBody, TimingQuery
+from serving.laps import Laps
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -95,22 +97,26 @@ def json_answer(body: msgspec.Struct, status: int = 200, headers: dict[str, str]
 def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     """Every documented operation over `service`."""
     return (
-        *_decisions(service),
-        *_foretold(service),
+        *_decisions(service, metrics),
+        *_foretold(service, metrics),
         *_people(People(service)),  # before the others: an id may hold slashes
         *_customers(service),
         *_reports(service, metrics),
+        *_shadow(service, metrics),
         *_health(service, metrics),
     )
 
 
-def _decisions(service: Service) -> tuple[Operation, ...]:
+def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     async def recommendations(request: Request) -> Response:
         read_query(request, b.NoQuery)
         body = await read_body(request, b.RecommendationRequest)
         request.state.customers = frozenset({body.customer_id})
-        decided = service.decide(body)
+        laps = request.state.laps = Laps()
+        decided = service.decide(body, laps)
         kept = await service.recorder.keep(decided.record)
+        laps("log")
+        metrics.stages(laps)
         return json_answer(msgspec.structs.replace(decided.body, recorded=kept))
 
     async def decision(request: Request) -> Response:
@@ -142,13 +148,17 @@ def _decisions(service: Service) -> tuple[Operation, ...]:
     )
 
 
-def _foretold(service: Service) -> tuple[Operation, ...]:
+def _foretold(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     async def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
-        known, customer = request.headers.get("if-none-match"), path_text(request, "customer_id")
-        scored = service.scored(customer, reasons=query.reasons, language=query.language, known_tags=known)
+        known, laps = request.headers.get("if-none-match"), Laps()
+        request.state.laps = laps
+        customer, language = path_text(request, "customer_id"), query.language if query.reasons else None
+        scored = service.scored(customer, language, known_tags=known, laps=laps)
+        metrics.stages(laps)
         headers = {"ETag": scored.tag, "Cache-Control": "private, no-cache"}
         if scored.body is None:
+            metrics.not_modified.inc()
             return Response(status_code=304, headers=headers)
         return json_answer(scored.body, headers=headers)
 
@@ -289,6 +299,24 @@ def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
             "The models that answer now",
             models,
             b.ModelsBody,
+            scopes=("recommend", "score"),
+        ),
+    )
+
+
+def _shadow(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
+    async def shadow(request: Request) -> Response:
+        read_query(request, b.NoQuery)
+        return json_answer(await run_sync(shadow_body, service, metrics))
+
+    return (
+        Operation(
+            "GET",
+            "/v1/shadow",
+            "shadow",
+            "What challengers would have answered",
+            shadow,
+            ShadowBody,
             scopes=("recommend", "score"),
         ),
     )

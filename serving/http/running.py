@@ -22,6 +22,7 @@ from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
 from serving.http.wire import Wire
+from serving.puller import Puller
 from serving.workers import GRACE, run_workers
 
 BACKLOG = 512
@@ -82,10 +83,22 @@ class Running:
         """Answer until told to stop: in this process, or in several forked from it."""
         gc.collect()
         gc.freeze()  # what was opened stays: the collector needn't look at it, and forked workers go on sharing it
-        if self.settings.workers == 1:
-            self._answer(listening)
-        else:
-            run_workers(self.settings.workers, lambda: self._answer_forked(listening))
+        puller = self._puller()
+        try:
+            if self.settings.workers == 1:
+                self._answer(listening)
+            else:
+                run_workers(self.settings.workers, lambda: self._answer_forked(listening))
+        finally:
+            if puller is not None:
+                puller.stop()
+
+    def _puller(self) -> Puller | None:
+        """The process that asks MLflow; the workspace's own MLflow is asked by the commands that change it."""
+        if self.settings.mlflow_tracking_uri is None or not self.settings.pull_seconds:
+            return None
+        served = [state.workspace.directory for state in self.tenants.values() or (self.state,)]
+        return Puller(self.settings.pull_seconds, served)
 
     def _answer_forked(self, listening: socket.socket) -> None:
         for state in self.tenants.values() or (self.state,):

@@ -10,6 +10,7 @@ from recsys.errors import StoreFull, StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
 from recsys.workspace import Workspace
 from serving.answers import MODELS
+from serving.challengers import Challengers
 from serving.http.bodies import (
     CustomerBody,
     DecisionBody,
@@ -33,9 +34,11 @@ from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
 from serving.http.tags import TERMS, Basis, matches, tag_of
 from serving.http.timing_bodies import TimingBody, timing_body
+from serving.laps import Laps
 from serving.outage import Outage
 from serving.recording import Kept, Recorder
 from serving.runs import ScoreRun
+from serving.shadow import Ranked, Rated, Shadow
 
 NO_DATABASE = "The database can't be reached: answers come from the snapshot alone, writes are refused."
 NO_SPACE = "The database's disk is full: writes are refused, offers are kept in the journal while there is space."
@@ -58,9 +61,15 @@ class Scored(NamedTuple):
 class Service:
     """The use cases of the HTTP interface over one workspace."""
 
-    def __init__(self, state: State, counted: Callable[[Kept, int], object] = lambda _kept, _count: None) -> None:
+    def __init__(
+        self,
+        state: State,
+        counted: Callable[[Kept, int], object] = lambda _kept, _count: None,
+        shadow: Shadow | None = None,
+    ) -> None:
         self.state = state
         self._terms = tuple(getattr(state.workspace.settings, name) for name in TERMS)
+        self.shadow = shadow or Shadow(Challengers(state.workspace), 0.0, 0, lambda _seen: None, lambda _fate: None)
         self.outage = Outage(lambda: state.workspace.decisions().find(""))
         self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
 
@@ -74,8 +83,8 @@ class Service:
         """The event store."""
         return self.workspace.events()
 
-    def decide(self, body: RecommendationRequest) -> Decided:
-        """Offers for a customer, known or not, and what is to be kept of them.
+    def decide(self, body: RecommendationRequest, laps: Laps | None = None) -> Decided:
+        """Offers for a customer, known or not, and what is to be kept of them; `laps` times the stages.
 
         Raises:
             Problem: 409 without an offers model, 422 for money the currency does not know.
@@ -85,11 +94,14 @@ class Service:
         if "offers" not in loaded.versions:
             raise self._no_offers(loaded)
         request = offer_request(body, snapshot.facts.minor_digits)
+        ended = laps or Laps()
         tail, stale = self._tail(body.customer_id)
-        ranking = loaded.answers.rank(request, tail.orders, as_of)
+        ended("state")
+        ranking = loaded.answers.rank(request, tail.orders, as_of, ended)
         seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence}
         content = content_of(request, ranking, loaded.origin, **seen, stale=stale)
         record = record_of(body.customer_id, snapshot.snapshot_id, content)
+        self.shadow.look(Ranked(loaded.answers, request, tail.orders, as_of, ranking))
         run = self._run_of(loaded, body.customer_id, tail, as_of)
         agrees = run.run_id if run is not None and run.offers_like(request) else None
         return Decided(offers_body(ranking.answer, snapshot.facts, agrees, record.decision_id, stale=stale), record)
@@ -111,27 +123,33 @@ class Service:
 
     def score(self, customer_id: str, *, reasons: bool, language: Language = "en") -> ScoresBody:
         """Churn and value of a customer, known or not."""
-        body = self.scored(customer_id, reasons=reasons, language=language).body
+        body = self.scored(customer_id, language if reasons else None).body
         assert body is not None  # nobody said to have it
         return body
 
     def scored(
-        self, customer_id: str, *, reasons: bool, language: Language = "en", known_tags: str | None = None
+        self, customer_id: str, language: Language | None, *, known_tags: str | None = None, laps: Laps | None = None
     ) -> Scored:
-        """Churn and value of a customer, known or not; no body when `known_tags` (If-None-Match) names the answer."""
-        loaded = self.state.current()
+        """Churn and value of a customer, known or not; no body when `known_tags` (If-None-Match) names the answer.
+
+        `language` of the reasons, None for none.
+        """
+        loaded, ended = self.state.current(), laps or Laps()
         as_of = self._as_of(loaded)
         tail, stale = self._tail(customer_id)
+        ended("state")
         run = self._run_of(loaded, customer_id, tail, as_of)
         run_id = run.run_id if run else None
         snapshot = loaded.snapshot
         customer, versions = snapshot.customers.index(customer_id), tuple(loaded.versions.items())
-        told = language if reasons else ""
-        seen = (snapshot.snapshot_id, versions, run_id, as_of, customer_id, customer, tail, told, self._terms, stale)
-        tag = tag_of(Basis(*seen))
+        asked = (as_of, customer_id, customer, tail, language or "", self._terms, stale)
+        tag = tag_of(Basis(snapshot.snapshot_id, versions, run_id, *asked))
         if matches(known_tags, tag):
             return Scored(tag, None)
-        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language)
+        reasons = language is not None
+        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language or "en")
+        ended("scoring")
+        self.shadow.look(Rated(loaded.answers, customer_id, tail.orders, as_of, answer))
         return Scored(tag, scores_body(answer, snapshot.facts, run_id, stale=stale))
 
     def timing(self, customer_id: str, *, categories: bool) -> TimingBody:

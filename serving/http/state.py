@@ -62,6 +62,11 @@ class State:
         self.refusals: Counter[str] = Counter()
         self._tried: dict[tuple[str, str], RefusedByCanary | None] = {}
 
+    @property
+    def opened(self) -> bool:
+        """Whether there is a state to answer from."""
+        return self._loaded is not None
+
     def current(self) -> Loaded:
         """The state to answer one request from.
 

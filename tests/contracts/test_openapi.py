@@ -74,7 +74,7 @@ TAKING = (
 )
 """Operations that take something, so that something can be wrong."""
 
-NAMES = (*TAKING, "models", "live", "ready", "metrics")
+NAMES = (*TAKING, "models", "shadow", "live", "ready", "metrics")
 
 
 def check(operation, mode: GenerationMode, examples: int) -> None:

@@ -53,6 +53,30 @@ def test_reports_are_kept_with_the_run(registry, run_of, bundle, snapshot, tmp_p
     assert "report.html" in [each.path for each in registry._client.list_artifacts(run.info.run_id)]
 
 
+def test_a_challenger_is_pulled_beside_the_champion(registry, bundle, snapshot, tmp_path):
+    """Its pointer stands beside the champion's; made champion, it challenges no more."""
+    first, second = (registry.publish("churn", bundle(intercept=shift), RECORD, snapshot) for shift in (0.0, 0.5))
+    registry.promote("churn", first)
+    registry.promote("churn", second, "challenger")
+    registry.pull(tmp_path)
+    beside = [read_text(tmp_path / "churn" / role) for role in ("champion", "challenger")]
+    registry.promote("churn", second)
+    changes = registry.pull(tmp_path)
+    after = [read_text(tmp_path / "churn" / role) for role in ("champion", "challenger")]
+    assert (beside, after) == ([str(first), str(second)], [str(second), None])
+    assert [(change.role, change.after) for change in changes] == [("champion", str(second)), ("challenger", "")]
+
+
+def test_a_challenge_can_be_withdrawn(registry, bundle, snapshot, tmp_path):
+    """Withdrawn in the registry, the next pull takes the pointer away; twice does no harm."""
+    registry.promote("churn", registry.publish("churn", bundle(), RECORD, snapshot), "challenger")
+    registry.pull(tmp_path)
+    registry.withdraw("churn")
+    registry.withdraw("churn")
+    registry.pull(tmp_path)
+    assert read_text(tmp_path / "churn" / "challenger") is None
+
+
 def test_hundreds_of_metrics_are_kept(registry, run_of, bundle, snapshot):
     """More figures than MLflow takes at once arrive all the same."""
     metrics = {f"m{i}": float(i) for i in range(250)}

@@ -21,6 +21,7 @@ GUARDED = [
     ("GET", "/v1/items"),
     ("POST", "/v1/events"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/shadow"),
     ("GET", "/metrics"),
 ]
 OPEN = [

@@ -1,0 +1,163 @@
+"""The one process that talks to MLflow while the service runs: it fills the bundle cache, workers read only that.
+
+`python -m serving.puller SECONDS WORKSPACE…` watches over a child that asks MLflow every so often. MLflow's client may
+wait for ever, die or leak: a child that says nothing for `PATIENCE` is killed and replaced. What MLflow answers is
+not believed: a bundle counts when its digests, its signature and its golden rows hold.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+PATIENCE = 120.0
+"""How long a round may take [s]."""
+
+PAUSE = 2.0
+"""Before a child that ended is replaced [s]."""
+
+REQUEST_SECONDS, RETRIES = "10", "1"
+"""How long the MLflow client waits for one answer [s], and how often it asks again."""
+
+REPORT = "pulled.json"
+"""What the last round did, below `bundles/` of the workspace: {"at", "reached", "error"}."""
+
+
+class Puller:
+    """A puller process that ends with this one."""
+
+    def __init__(self, seconds: float, workspaces: list[Path]) -> None:
+        arguments = [str(seconds), *map(str, workspaces)]
+        self._process = subprocess.Popen([sys.executable, "-m", "serving.puller", *arguments], stdin=subprocess.PIPE)
+
+    @property
+    def pid(self) -> int:
+        """Process that watches over the one that pulls."""
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def main(arguments: list[str]) -> None:
+    """Watch over children until standard input ends: whoever started this is gone then."""
+    command = [sys.executable, "-m", "serving.puller", "--child", *arguments]
+    while True:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            wanted = _watch(child)
+        finally:
+            child.kill()
+            child.wait()
+        if not wanted:
+            return
+        time.sleep(PAUSE)
+
+
+def _watch(child: "subprocess.Popen[bytes]") -> bool:
+    """Until the child ends or says nothing for too long; False when this process should end too."""
+    assert child.stdout is not None
+    while True:
+        ready, _, _ = select.select([child.stdout, sys.stdin], [], [], PATIENCE)
+        if sys.stdin in ready:
+            return False
+        if child.stdout not in ready or not os.read(child.stdout.fileno(), 1024):
+            return True
+
+
+def pull_again_and_again(seconds: float, workspaces: list[Path], told: IO[str]) -> None:
+    """The child: one round over all workspaces, a line about it, a pause."""
+    rounds = [Rounds(path) for path in workspaces]
+    while True:
+        for each in rounds:
+            each.pull()
+        told.write("pulled\n")
+        told.flush()
+        ready, _, _ = select.select([sys.stdin], [], [], seconds)
+        if ready:
+            return
+
+
+class Rounds:
+    """Pulls one workspace's champions and challengers round by round; a round that fails changes nothing."""
+
+    def __init__(self, workspace: Path) -> None:
+        from recsys.settings import load_settings
+
+        self._settings = load_settings(workspace=workspace)
+        self._registry: Any = None
+        self._error: str | None = None
+
+    def pull(self) -> bool:
+        """One round; True when MLflow could be asked. What it did is reported and logged when it changes."""
+        import structlog
+
+        log = structlog.get_logger("barista.puller")
+        error = self._round(log)
+        if error != self._error:
+            log.warning("MLflow lost", error=error) if error else log.info("MLflow found")
+        self._error = error
+        self._report(error)
+        return error is None
+
+    def _round(self, log: Any) -> str | None:
+        from recsys.errors import BaristaError
+
+        try:
+            if self._registry is None:
+                from recsys.registry import Registry
+
+                self._registry = Registry(self._settings)
+            changes = self._registry.pull(self._settings.workspace / "bundles")
+        except Exception as error:  # whatever MLflow answers, the cache stays as it was and the next round tries again
+            self._registry = None
+            return error.message() if isinstance(error, BaristaError) else type(error).__name__
+        for change in changes:
+            (log.error if change.refused else log.info)(
+                "refused" if change.refused else "pulled",
+                model=change.name,
+                role=change.role,
+                version=change.after,
+                reason=change.refused,
+            )
+        return None
+
+    def _report(self, error: str | None) -> None:
+        from recsys.data.files import replace_text
+
+        report = {"at": int(time.time()), "reached": error is None, "error": error}
+        try:
+            replace_text(self._settings.workspace / "bundles" / REPORT, json.dumps(report))
+        except OSError:
+            return
+
+
+def reached(workspace: Path) -> bool | None:
+    """Whether MLflow answered the last round of a workspace; None when nobody asked it."""
+    try:
+        return bool(json.loads((workspace / "bundles" / REPORT).read_text())["reached"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _child(arguments: list[str]) -> None:
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", REQUEST_SECONDS)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+    from recsys.logs import configure_logs
+
+    told, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no line of ours
+    configure_logs("info")
+    pull_again_and_again(float(arguments[0]), [Path(each) for each in arguments[1:]], told)
+
+
+if __name__ == "__main__":
+    _child(sys.argv[2:]) if sys.argv[1] == "--child" else main(sys.argv[1:])

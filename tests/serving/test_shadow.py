@@ -1,0 +1,184 @@
+"""Challengers: live requests scored again, unseen, without being in the way of an answer."""
+
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from recsys.data.files import replace_text
+from recsys.models.bundle import write_bundle
+from recsys.testing.published import linear_content
+from serving.challengers import Challengers
+from serving.http.metrics import Metrics
+from serving.shadow import WAITING, Rated, Shadow, overlap, rank_correlation
+from tests.serving.test_state import wait_for
+
+
+def challenge(workspace, name: str, version: str = "2", seed: int = 9) -> None:
+    """Put a challenger into the cache."""
+    write_bundle(workspace.bundles / name / version, linear_content(name, seed))
+    replace_text(workspace.bundles / name / "challenger", version)
+
+
+def told(service) -> dict:
+    """What is told of the challengers."""
+    return service.http.get("/v1/shadow").json()
+
+
+@pytest.fixture
+def challenged(make_workspace, serve):
+    """A service whose offers and churn are challenged, every customer looked at."""
+    workspace = make_workspace(shadow_share=1.0)
+    for name in ("offers", "churn"):
+        challenge(workspace, name)
+    service = serve(workspace)
+    assert wait_for(lambda: len(told(service)["challengers"]) == 2)
+    return service
+
+
+def test_what_a_challenger_would_answer_is_told(challenged):
+    """Overlap, rank correlation and scores of live requests appear beside the versions."""
+    for _ in range(3):
+        challenged.offers()
+    assert wait_for(lambda: told(challenged)["challengers"][0]["requests"] == 3)
+    offers = told(challenged)["challengers"][0]
+    assert (offers["name"], offers["champion"][:2], offers["challenger"][:2]) == ("offers", "1-", "2-")
+    assert 0 <= offers["overlap"] <= 1
+    assert -1 <= offers["rank_correlation"] <= 1
+
+
+def test_the_difference_is_that_of_the_two_models(challenged):
+    """One scores request: champion's and challenger's probability, and how far they are apart."""
+    shown = challenged.scores()["churn"]["probability"]
+    assert wait_for(lambda: told(challenged)["challengers"][1]["requests"] == 1)
+    churn = told(challenged)["challengers"][1]
+    expected = pytest.approx(abs(churn["challenger_score"] - churn["champion_score"]))
+    assert (churn["champion_score"], churn["difference"]) == (shown, expected)
+
+
+def test_a_challenger_is_never_shown(challenged):
+    """Every answer is the champion's."""
+    assert challenged.offers()["model_version"].startswith("1-")
+    assert challenged.scores()["churn"]["model_version"].startswith("1-")
+
+
+def test_a_challenge_can_be_withdrawn(challenged):
+    """Without the pointer nothing challenges any more."""
+    for name in ("offers", "churn"):
+        (challenged.workspace.bundles / name / "challenger").unlink()
+    assert wait_for(lambda: told(challenged)["challengers"] == [])
+
+
+def test_a_broken_challenger_is_refused_and_answers_go_on(make_workspace, serve):
+    """Told with the reason; readiness stays ok, for nothing that serves is wrong."""
+    workspace = make_workspace(shadow_share=1.0)
+    challenge(workspace, "churn")
+    (workspace.bundles / "churn" / "2" / "churn.json").write_text("{}")
+    service = serve(workspace)
+    assert wait_for(lambda: "churn" in told(service)["refused"])
+    assert (service.http.get("/health/ready").json()["status"], told(service)["challengers"]) == ("ok", [])
+
+
+def test_a_challenger_that_is_missing_is_refused(make_workspace, serve):
+    """A pointer to nothing challenges nothing."""
+    workspace = make_workspace()
+    challenge(workspace, "churn")
+    shutil.rmtree(workspace.bundles / "churn" / "2")
+    service = serve(workspace)
+    assert wait_for(lambda: "churn" in told(service)["refused"])
+
+
+class Broken:
+    """Answers that can't be computed."""
+
+    def score(self, *_given, **_more):
+        raise ZeroDivisionError
+
+
+class Slow:
+    """Answers that wait."""
+
+    def __init__(self) -> None:
+        self.go, self.asked = threading.Event(), threading.Event()
+
+    def score(self, *_given, **_more):
+        self.asked.set()
+        self.go.wait(30)
+        raise ZeroDivisionError
+
+
+def shadow_over(answers, share: float = 1.0) -> tuple[Shadow, list[str]]:
+    """A shadow whose challenger is `answers`, and the fates it counts."""
+    from serving.challengers import Challenging
+
+    fates: list[str] = []
+    challengers = Challengers(None, current=Challenging("champions", answers, {"churn": "2-x"}))
+    return Shadow(challengers, share, 1, lambda _seen: None, fates.append), fates
+
+
+def rated(customer: str = "ann") -> Rated:
+    """A scores answer of the champions."""
+    return Rated("champions", customer, (), 0, None)
+
+
+def test_a_failing_challenger_is_counted_and_nothing_else():
+    """The thread lives on."""
+    shadow, fates = shadow_over(Broken())
+    shadow.look(rated())
+    shadow.look(rated())
+    assert wait_for(lambda: fates == ["failed", "failed"])
+    shadow.stop()
+
+
+def test_requests_are_dropped_when_too_many_wait():
+    """Looking never waits: what has no place is counted."""
+    slow = Slow()
+    shadow, fates = shadow_over(slow)
+    shadow.look(rated())
+    slow.asked.wait(30)
+    for _ in range(WAITING + 5):
+        shadow.look(rated())
+    dropped = fates.count("dropped")
+    slow.go.set()
+    shadow.stop()
+    assert dropped == 5
+
+
+def test_a_share_of_the_customers_is_looked_at():
+    """About a quarter, always the same ones."""
+    shadow, _ = shadow_over(None, 0.25)
+    chosen = [customer for customer in range(4_000) if shadow._chosen(str(customer))]
+    again = [customer for customer in range(4_000) if shadow._chosen(str(customer))]
+    assert (chosen == again, 880 < len(chosen) < 1_120) == (True, True)
+
+
+def test_answers_of_another_state_are_not_compared():
+    """After a swap the challenger stands beside other champions: what was answered before is left out."""
+    shadow, fates = shadow_over(Broken())
+    shadow.look(Rated("former champions", "ann", (), 0, None))
+    shadow.look(rated())
+    assert wait_for(lambda: fates == ["failed"])
+    shadow.stop()
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"), [([1, 2, 3, 4], 1.0), ([4, 3, 2, 1], -1.0), ([2, 1, 4, 3], 0.6), ([7], 1.0), ([], 1.0)]
+)
+def test_rank_correlation_is_spearmans(order, expected):
+    """Hand-computed: 1 - 6 Σd² / (n (n² - 1))."""
+    assert rank_correlation(np.array(sorted(order)), np.array(order)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("other", "expected"), [([1, 2], 1.0), ([2, 3], 0.5), ([3, 4], 0.0)])
+def test_overlap_is_the_share_of_the_champions_offers(other, expected):
+    """Counted by hand."""
+    assert overlap(np.array([1, 2]), np.array(other)) == expected
+
+
+def test_sums_add_up_label_by_label():
+    """Counts of one label, observations of another."""
+    metrics = Metrics()
+    metrics.shadow.labels("dropped").inc(2)
+    metrics.shadow.labels("scored").inc(3)
+    assert metrics.sums("barista_shadow_requests_total") == {("dropped",): 2.0, ("scored",): 3.0}
