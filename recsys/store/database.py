@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,11 +13,9 @@ from sqlalchemy.schema import CreateSchema
 from recsys.errors import SettingsError, StoreError, StoreFull, StoreUnavailable
 from recsys.store.migrate import HEAD, migrate
 from recsys.store.patience import Patience
+from recsys.store.turns import Turns
 
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
-
-BUSY_MS = 5_000
-"""How long a SQLite writer waits for another one [ms]."""
 
 SQLITE_FULL = frozenset({13, 4874})
 """Codes SQLite says a full disk with: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE where the shared index can't grow."""
@@ -40,7 +38,8 @@ class Database:
         self.schema = "" if self.is_sqlite else schema
         self.address = address = _within(address, self.schema)
         self._patience = Patience()
-        self._engine = _sqlite(address, self._patience) if self.is_sqlite else _postgres(address, self._patience)
+        self._turns = Turns(self._patience)
+        self._engine = _sqlite(address, lambda: self._turns) if self.is_sqlite else _postgres(address, self._patience)
         self._local = threading.local()
 
     @classmethod
@@ -87,7 +86,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One durable transaction: committed when the block ends, rolled back when it raises."""
-        with _translated(), self._engine.begin() as connection:
+        with _translated(), self._turn(), self._engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(*self._lock())
             yield connection
@@ -118,7 +117,12 @@ class Database:
 
         It may run twice when a connection breaks, so it must be one that can be repeated.
         """
-        self._alone(statement, values, lambda _cursor: None)
+        with _translated(), self._turn():
+            self._alone(statement, values, lambda _cursor: None, self._turns if self.is_sqlite else None)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """The turn among the writers of this process; Postgres knows whose it is."""
+        return self._turns.mine() if self.is_sqlite else nullcontext()
 
     def forget_log(self) -> None:
         """Take rows that were removed out of SQLite's write-ahead log too, as far as nobody reads from it now.
@@ -129,10 +133,14 @@ class Database:
             with suppress(StoreUnavailable):
                 self.fetch("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
-    def _alone(self, statement: str, values: Sequence[Any], result: Callable[[Any], Any]) -> Any:
+    def _alone(
+        self, statement: str, values: Sequence[Any], result: Callable[[Any], Any], turns: Turns | None = None
+    ) -> Any:
         with _translated():
             cursor = self._reader()
             try:
+                if turns is not None:
+                    return turns.ask(cursor, lambda: result(cursor.execute(statement, values)))
                 return result(cursor.execute(statement, values))
             except _dropped(self._engine) as error:
                 self._forget_reader()
@@ -161,7 +169,7 @@ class Database:
 
     def reopen(self) -> None:
         """Forget all connections without closing them: they belong to the process this one was forked from."""
-        self._local = threading.local()
+        self._local, self._turns = threading.local(), Turns(self._patience)
         self._engine.dispose(close=False)
 
     def close(self) -> None:
@@ -217,24 +225,26 @@ def _postgres(address: URL, patience: Patience) -> Engine:
     return engine
 
 
-def _sqlite(address: URL, patience: Patience) -> Engine:
+def _sqlite(address: URL, turns: Callable[[], Turns]) -> Engine:
     """SQLite with a write-ahead log, a disk sync at each commit, and transactions that begin when we say so.
 
     What is deleted is overwritten with zeros, so that an erased customer is not left in free pages.
     """
-    engine = create_engine(address, connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000})
+    engine = create_engine(address, connect_args={"check_same_thread": False, "timeout": turns().wait_ms / 1000})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
-        busy = BUSY_MS if patience.seconds is None else int(patience.seconds * 1000)
-        for pragma in (f"busy_timeout={busy}", *SQLITE_PRAGMAS):
+        for pragma in (f"busy_timeout={turns().wait_ms}", *SQLITE_PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get("reading", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("reading", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        driver: Any = connection.connection.dbapi_connection
+        turns().ask(driver, lambda: driver.execute("BEGIN IMMEDIATE"))
 
     return engine
 

@@ -58,12 +58,15 @@ def soak(workspace: Path, seconds: float, peak_seconds: float = 15.0) -> Soaked:
         port = where.rpartition(":")[2]
         try:
             _client(port, 0.0, min(3.0, peak_seconds), customers).communicate()
-            peak = _result(_client(port, 0.0, peak_seconds, customers))["answers"] / peak_seconds
+            first = _result(_client(port, 0.0, peak_seconds, customers))
+            peak = first["answers"] / peak_seconds
+            print(f"peak {peak:,.0f} requests/s, errors {first['errors'] or 'none'}", flush=True)
             _space(place, peak * SHARE * seconds)
             asking, settled = _client(port, peak * SHARE, seconds, customers), 0.0
             time.sleep(min(SETTLED, seconds / 10))
             settled = memory(process.pid)
             seen = _watched(asking, process.pid, seconds)
+            print(f"errors {seen['errors'] or 'none'}", flush=True)
             return Soaked(peak, peak * SHARE, seen, settled, memory(process.pid))
         finally:
             process.terminate()
@@ -123,9 +126,10 @@ def figures_of(found: Soaked, minutes: float) -> list[dict[str, Any]]:
     """What was seen beside what is asked."""
     name, seen = f"{minutes:.3g} minutes at {SHARE:.0%} of the peak", found.seen
     errors = sum(seen["errors"].values())
+    asked = seen["answers"] + errors
     drift = (found.end / found.settled - 1) * 100
     return [
-        figure(f"{name}: errors", errors, f"of {seen['answers']}", COMMAND, at_most=0),
+        figure(f"{name}: errors", errors, f"of {asked}", COMMAND, at_most=0),
         figure(f"{name}: p99 from the time a request was due", seen["p99"], "ms", COMMAND, at_most=TARGET),
         figure(f"{name}: worst minute's p99", max(seen["p99_by_minute"]), "ms", COMMAND),
         figure(f"{name}: p50", seen["p50"], "ms", COMMAND),

@@ -41,13 +41,14 @@ class Client:
             self.errors[type(error).__name__] += 1
             return
         self._idle.append(streams)
-        self.times.append((due, (time.perf_counter() - due) * 1000))
-        if status != b"200":
+        if status == b"200":
+            self.times.append((due, (time.perf_counter() - due) * 1000))
+        else:
             self.errors[status.decode()] += 1
 
     async def _connected(self) -> Streams:
         if self._open >= MOST_CONNECTIONS:
-            raise OSError("too many requests wait")
+            raise ConnectionError("too many requests wait")
         self._open += 1
         return await asyncio.open_connection("127.0.0.1", self._port)
 

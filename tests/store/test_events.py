@@ -1,6 +1,8 @@
 """The event store keeps each event once and gives a customer's orders back as they were reported."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from threading import Barrier, Thread
 
@@ -234,3 +236,37 @@ def test_a_commit_waits_for_the_disk_even_where_that_is_off_by_default(postgres)
         found += database.fetch("SHOW synchronous_commit", ())[0]
     database.close()
     assert (found, [line["event"] for line in lines]) == (["on"] * 3, ["database does not sync"])
+
+
+def test_a_writer_asks_often_while_another_program_holds_the_lock(tmp_path, monkeypatch):
+    """Never more than two milliseconds apart, however long it lasts: a process among busy ones gets its turn."""
+    database, pauses = Database.open(tmp_path / "events.db"), []
+    with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 50:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr("recsys.store.turns.time.sleep", pause)
+        outcome = EventStore(database).append([purchase()])
+    assert (outcome, len(pauses), max(pauses) <= 0.002) == (["accepted"], 50, True)
+
+
+def test_writers_of_one_process_wait_for_each_other_no_longer_than_they_are_patient(tmp_path):
+    """A turn that does not end is told as a database that can't be reached, not waited for."""
+    database = Database.open(tmp_path / "events.db")
+    database.answer_within(0.05)
+    found = []
+
+    def other() -> None:
+        with pytest.raises(StoreUnavailable) as caught:
+            EventStore(database).append([purchase()])
+        found.append(caught.value.found)
+
+    with database.writing():
+        thread = Thread(target=other)
+        thread.start()
+        thread.join()
+    assert (found, EventStore(database).append([purchase()])) == (["database is locked"], ["accepted"])
