@@ -39,7 +39,8 @@ POPULAR = 0.1
 """Popular now: among this share of the items, by customers of the last 28 days."""
 NEW_DAYS = 28.0
 """An item is new in the assortment for so long [days]."""
-UNSOLD = Removal(features=(("item_rate_7", 0.0), ("item_rate_28", 0.0), ("item_trend", 0.0), ("item_adoption", 0.0)))
+RATES = ("item_rate_7", "item_rate_28", "item_trend", "item_adoption", "item_rate_now", "item_adoption_now")
+UNSOLD = Removal(features=tuple((name, 0.0) for name in RATES))
 """Purchases of the item by anyone in the last 28 days, removed: its fresh rates and what is made of them."""
 
 

@@ -11,6 +11,9 @@ from recsys.decisioning import OfferRequest, Ranking, Serving
 from recsys.decisioning.answers import Reason
 from recsys.decisioning.recommend import rank_rows
 
+RATES = ("rate_7", "rate_28", "adoption_28", "rate_now", "adoption_now")
+"""Facts of an item that tell what anyone buys of it lately."""
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -62,7 +65,7 @@ def without(
         return serving, request, without_purchases(serving, rows, items)
     facts = serving.population.arrays.items
     if reason.code == "popular_now":
-        changed = {name: zeroed(getattr(facts, name), item, 0.0) for name in ("rate_7", "rate_28", "adoption_28")}
+        changed = {name: zeroed(getattr(facts, name), item, 0.0) for name in RATES}
     else:
         changed = {"age": zeroed(facts.age, item, float(np.median(facts.age)))}
     arrays = serving.population.arrays._replace(items=facts._replace(**changed))
