@@ -99,7 +99,7 @@ def figures_of_all() -> str:
     """One table for every figure file."""
     parts = []
     for path in sorted(FIGURES.glob("*.json")):
-        if path.stem in {"scores", "timing", "warning", "contracts", "horizon"}:
+        if path.stem in {"scores", "timing", "warning", "contracts", "horizon", "leads"}:
             continue  # told in docs/quality.md, docs/quality-timing.md, docs/churn.md
         figures = read_figures(path)
         commands = ", ".join(f"`{each}`" for each in dict.fromkeys(figure["command"] for figure in figures))
