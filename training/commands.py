@@ -7,10 +7,18 @@ the module it imports only what is light (typer, errors); the rest inside the fu
 
 import typer
 
-from training import backtest_command, check_command, import_command, subscriptions_command, train_command
+from training import (
+    backtest_command,
+    check_command,
+    import_command,
+    leads_command,
+    subscriptions_command,
+    train_command,
+)
 
 
 def declare(app: typer.Typer) -> None:
     """Add the commands of training to `app`."""
-    for module in (import_command, check_command, train_command, backtest_command, subscriptions_command):
+    modules = (import_command, check_command, train_command, backtest_command, subscriptions_command, leads_command)
+    for module in modules:
         module.declare(app)

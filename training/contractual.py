@@ -20,7 +20,8 @@ import polars as pl
 from recsys.errors import ImportRefused, NotEnoughData
 from recsys.models.calibration import Platt
 from recsys.models.forest import Forest
-from training.trees import Rows, TreeSettings, grow, leafy
+from training.crossfit import out_of_fold
+from training.trees import TreeSettings, leafy
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,15 +39,15 @@ CUSTOMER, START, END = "customer_id", "started_at", "ended_at"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the trees read: tenure, numbers as they are, one column for each value of a text."""
+    """Attributes as the trees read them: numbers as they are, one column for each value of a text."""
 
     numbers: tuple[str, ...]
     values: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, table: pl.DataFrame) -> "Columns":
-        """Every attribute of `table` that can be read."""
-        names = [name for name in table.columns if name not in (CUSTOMER, START, END)]
+    def of(cls, table: pl.DataFrame, besides: tuple[str, ...] = (CUSTOMER, START, END)) -> "Columns":
+        """Every attribute of `table` that can be read, but for the columns `besides`."""
+        names = [name for name in table.columns if name not in besides]
         numbers = tuple(name for name in names if table[name].dtype.is_numeric() or table[name].dtype == pl.Boolean)
         texts = [name for name in names if table[name].dtype == pl.String]
         known = {name: sorted(table[name].drop_nulls().unique().to_list()) for name in texts}
@@ -137,15 +138,14 @@ def fit_hazard(table: pl.DataFrame, as_of: date, *, period: int = 30, seed: int,
         )
     settings = leafy(TREES, len(X))
 
-    def grown(rows: npt.NDArray[np.bool_]) -> Forest:
-        found = grow(Rows(X[rows], ended[rows]), columns.names, settings, seed=seed, threads=threads)
-        return Forest.from_text(found.text)
+    fold = fold_of(known[CUSTOMER].to_list(), seed)[owner]
+    forest, raw = out_of_fold(X, ended, fold, columns.names, settings, seed=seed, threads=threads)
+    return Hazard(columns, forest, Platt.fit(raw, ended), period)
 
-    fold = np.array([crc32(f"{seed}:{customer}".encode()) % FOLDS for customer in known[CUSTOMER].to_list()])[owner]
-    raw = np.empty(len(X))
-    for k in range(FOLDS):
-        raw[fold == k] = grown(fold != k).raw(X[fold == k])
-    return Hazard(columns, grown(np.ones(len(X), np.bool_)), Platt.fit(raw, ended), period)
+
+def fold_of(ids: list[str], seed: int) -> npt.NDArray[np.int64]:
+    """Which of FOLDS each id belongs to, (n,)."""
+    return np.array([crc32(f"{seed}:{each}".encode()) % FOLDS for each in ids], np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

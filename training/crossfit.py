@@ -64,3 +64,24 @@ def cross_fit(
             raw[held[:n]] = grown(~held).raw(X[:n][held[:n]])
     judged = ~np.isnan(raw)
     return CrossFitted(grown(np.ones(len(X), np.bool_)), raw[judged], left[:n][judged])
+
+
+def out_of_fold(
+    X: npt.NDArray[np.float32],
+    y: Floats,
+    fold: npt.NDArray[np.integer],
+    names: tuple[str, ...],
+    settings: TreeSettings,
+    *,
+    seed: int,
+    threads: int,
+) -> tuple[Forest, Floats]:
+    """Trees of all rows for P(y = 1), and each row's score by trees of the other folds, (n,)."""
+
+    def grown(rows: npt.NDArray[np.bool_]) -> Forest:
+        return Forest.from_text(grow(Rows(X[rows], y[rows]), names, settings, seed=seed, threads=threads).text)
+
+    raw = np.empty(len(X))
+    for k in np.unique(fold):
+        raw[fold == k] = grown(fold != k).raw(X[fold == k])
+    return grown(np.ones(len(X), np.bool_)), raw

@@ -96,7 +96,7 @@ def figures_table(name: str) -> str:
     return table(read_figures(FIGURES / f"{name}.json"))
 
 
-TOLD = {"scores", "offers", "timing", "warning", "contracts", "horizon"}
+TOLD = {"scores", "offers", "timing", "warning", "contracts", "horizon", "leads"}
 """Figures told on a page of their own."""
 
 

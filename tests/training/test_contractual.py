@@ -12,7 +12,16 @@ from recsys.cli.app import build_app
 from recsys.errors import ImportRefused, NotEnoughData
 from recsys.evaluation.probability import auc, calibration_line
 from recsys.samples.subscriptions import PERIOD, Subscriptions, simulate_subscriptions
-from training.contractual import Hazard, fit_hazard, judge_hazard, known_at, read_subscriptions, running
+from training.contractual import (
+    Columns,
+    Hazard,
+    _period_rows,
+    fit_hazard,
+    judge_hazard,
+    known_at,
+    read_subscriptions,
+    running,
+)
 
 AHEAD = 3
 
@@ -114,3 +123,13 @@ def test_the_command_scores_every_running_contract(base: Subscriptions, tmp_path
     found = pl.read_parquet(tmp_path / "out.parquet")
     assert sorted(found["customer_id"]) == sorted(running(base.table)["customer_id"])
     assert set(found["churn_kind"]) == {"contractual"}
+
+
+def test_a_contract_gives_a_row_a_period_it_ran_through() -> None:
+    """65 days running: two rows, no end; ended on day 60: two, the last ended; ended on day 10: one, ended."""
+    begun = date(2024, 1, 1)
+    ends = [None, begun + timedelta(days=60), begun + timedelta(days=10)]
+    dates = {"started_at": [begun] * 3, "ended_at": pl.Series(ends, dtype=pl.Date)}
+    table = pl.DataFrame({"customer_id": ["a", "b", "c"], **dates})
+    X, ended, owner = _period_rows(table, Columns.of(table), begun + timedelta(days=65), 30)
+    assert (owner.tolist(), X[:, 0].tolist(), ended.tolist()) == ([0, 0, 1, 1, 2], [0, 1, 0, 1, 0], [0, 0, 0, 1, 1])
