@@ -61,8 +61,13 @@ class Turns:
                 try:
                     return act()
                 except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    if not _is_busy(error) or time.monotonic() > deadline:
                         raise
                 time.sleep(uniform(*BETWEEN))
         finally:
             connection.execute(f"PRAGMA busy_timeout={self.wait_ms}")
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    """Whether another connection is in the way, by the lower byte of the code; errors of the driver have none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -23,6 +23,9 @@ from tests.postgres import PostgresServer, running_postgres
 COMMAND = "make faults FAULTS='-k outage'"
 ROUNDS = 10
 RESETS = 100
+LIMIT = 30.0
+"""When a service that does not recover is given up [s]."""
+
 EVENT = {"type": "purchase", "customer_id": "c0001", "lines": [{"product_id": "tea", "quantity": 1, "amount": 2.1}]}
 
 
@@ -137,7 +140,7 @@ def _round(
         counts["unrecorded"] += not offers["recorded"]
     mend()
     start = time.perf_counter()
-    while _report(http, f"{prefix}-after").status_code != 200:
+    while _report(http, f"{prefix}-after").status_code != 200 and time.perf_counter() - start < LIMIT:
         time.sleep(0.05)
     seen["recovered"].append(time.perf_counter() - start)
 
