@@ -36,6 +36,9 @@ MORE = {"mixed": 1.25, "new": 1.5}
 NOT_WORSE = -0.003
 """Recall a cold segment may lose to popularity at worst."""
 
+LEAST_SEGMENT = 200
+"""Customers of a segment below which its interval says nothing."""
+
 SUM_EACH, SUM_MEAN, DECILE, LEAST_BOUGHT = 0.10, 0.05, 0.10, 100
 """Bounds of calibration; deciles with fewer purchases say nothing and are left out."""
 
@@ -90,7 +93,7 @@ def ahead(case: OfferCase, command: str) -> Iterator[Figure]:
 def cold(case: OfferCase, command: str) -> Iterator[Figure]:
     """Segments with little evidence: not worse than popularity."""
     for table in case.tables:
-        if table.part in ("mixed", "repeat", "new"):
+        if table.part in ("mixed", "repeat", "new") or table.customers < LEAST_SEGMENT:
             continue
         found = gap(table, "recall@10", POPULARITY)
         if found is not None and found.low is not None:
