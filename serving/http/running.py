@@ -9,7 +9,7 @@ from typing import Self
 
 import uvicorn
 
-from recsys.errors import SettingsError
+from recsys.errors import SettingsError, StoreUnavailable
 from recsys.settings import LOOPBACK, Settings
 from recsys.store import KeyStore
 from recsys.workspace import Workspace
@@ -42,9 +42,12 @@ class Running:
             WorkspaceError: no workspace.
         """
         workspace = Workspace.open(settings)
-        refuse_open_door(settings, keys=settings.host not in LOOPBACK and bool(KeyStore(workspace.database()).all()))
-        workspace.events()
+        refuse_open_door(settings, keys=settings.host not in LOOPBACK and _has_keys(workspace))
         state = State(workspace, open_answers)
+        try:
+            workspace.database()
+        except StoreUnavailable:
+            state.erased.away = lambda: True  # until the service knows better
         state.refresh()
         return cls(settings, state, shared)
 
@@ -87,7 +90,7 @@ class Running:
         return Puller(self.settings.pull_seconds, [self.settings.workspace])
 
     def _answer_forked(self, listening: socket.socket) -> None:
-        self.state.workspace.events().reopen()
+        self.state.workspace.reopen()
         self._answer(listening)
 
     def _answer(self, listening: socket.socket) -> None:
@@ -103,6 +106,14 @@ class Running:
         for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after its graceful end
             signal.signal(each, _end)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _has_keys(workspace: Workspace) -> bool:
+    """Whether callers are asked for a key; a database that can't be read now may hold some, so they are."""
+    try:
+        return bool(KeyStore(workspace.database()).all())
+    except StoreUnavailable:
+        return True
 
 
 def _end(*_signal: object) -> None:

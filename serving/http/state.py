@@ -16,7 +16,7 @@ from recsys.models.bundle import verify_bundle
 from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
 from serving.canary import RefusedByCanary, try_bundle
-from serving.erased import Erased
+from serving.erased import KEPT, Erased
 from serving.http.finding import ItemFinder
 from serving.http.problems import Problem
 from serving.runs import ScoreRun, read_run
@@ -53,7 +53,7 @@ class State:
 
     def __init__(self, workspace: Workspace, open_answers: Callable[[Workspace, ErasedAt], Answers]) -> None:
         self.workspace = workspace
-        self.erased = Erased(workspace.erasures)
+        self.erased = Erased(workspace.erasures, workspace.directory / KEPT)
         self._open_answers = open_answers
         self._loaded: Loaded | None = None
         self._signs: tuple[str | None, ...] | None = None
