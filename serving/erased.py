@@ -1,28 +1,43 @@
 """Who is erased, asked of the database for every answer, and of what was read last while it is out of reach."""
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
+from recsys.data.files import replace_text
 from recsys.errors import StoreError, StoreUnavailable
 from recsys.store import ErasureStore, Tombstones
+
+KEPT = "erased.json"
+"""File of the workspace that holds the tombstones as they were read last: keyed digests, no ids."""
+
+FOREVER = 2**62
+"""Erased up to the end of time [s]: whoever might be, while nobody knows who is."""
 
 
 class Erased:
     """Instant up to which a customer is erased [s], None for one who is not; an erasure counts at once in every worker.
 
-    `away` says whether the database is known to be lost, so that nobody waits for it.
+    `away` says whether the database is known to be lost, so that nobody waits for it. `kept` holds the tombstones for a
+    service that starts without its database; where there are none either, everybody counts as erased.
     """
 
-    def __init__(self, store: Callable[[], ErasureStore]) -> None:
-        self._store = store
-        self._read = Tombstones()
+    def __init__(self, store: Callable[[], ErasureStore], kept: Path) -> None:
+        self._store, self._kept = store, kept
+        self._read = _load(kept)
         self.away: Callable[[], bool] = lambda: False
 
     def refresh(self) -> None:
         """Read all tombstones for the time the database can't be asked."""
         try:
-            self._read = self._store().tombstones()
+            read = self._store().tombstones()
         except StoreError:
             return
+        if read != self._read or not self._kept.exists():
+            with suppress(OSError):
+                replace_text(self._kept, json.dumps({"secret": read.secret, "instants": dict(read.instants or {})}))
+        self._read = read
 
     def __call__(self, customer_id: str) -> int | None:
         """Instant up to which everything of a customer is gone [s]."""
@@ -31,4 +46,13 @@ class Erased:
                 return self._store().erased_at(customer_id)
             except StoreUnavailable:
                 pass
-        return self._read.erased_at(customer_id)
+        return self._read.erased_at(customer_id) if self._read is not None else FOREVER
+
+
+def _load(path: Path) -> Tombstones | None:
+    """What was kept of the last reading, None when there is none that can be read."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return Tombstones(kept["secret"], {str(subject): int(at) for subject, at in kept["instants"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

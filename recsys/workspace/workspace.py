@@ -46,6 +46,7 @@ class Workspace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.directory = settings.workspace
+        self.patience: float | None = None
         self._database: Database | None = None
         self._events: EventStore | None = None
         self._erasures: ErasureStore | None = None
@@ -157,14 +158,22 @@ class Workspace:
         return {old["id"]: new["at"] for old, new in pairwise(entries)}
 
     def database(self) -> Database:
-        """The database, opened on first use and kept.
+        """The database, opened on first use and kept; with `patience` it is given up on after so long [s].
 
         Raises:
             StoreUnavailable: it can't be reached now.
         """
         if self._database is None:
-            self._database = Database.open(self._address(), self.settings.database_schema)
+            database = Database.open(self._address(), self.settings.database_schema)
+            if self.patience is not None:
+                database.answer_within(self.patience)
+            self._database = database
         return self._database
+
+    def reopen(self) -> None:
+        """Forget the connections of the process this one was forked from; a database never reached has none."""
+        if self._database is not None:
+            self._database.reopen()
 
     def events(self) -> EventStore:
         """The event store.

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -18,8 +18,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from recsys.errors import BaristaError
+from recsys.errors import BaristaError, StoreUnavailable
 from recsys.settings import Settings
+from recsys.workspace import Workspace
 from serving.challengers import Challengers
 from serving.http import console
 from serving.http.admission import Admission
@@ -41,7 +42,7 @@ from serving.shadow import Shadow
 def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     """The service over `state`; while it runs it looks for changes every `refresh_seconds`."""
     metrics, settings = metrics or Metrics(), state.workspace.settings
-    state.workspace.database().answer_within(PATIENCE)
+    _be_patient(state.workspace)
     shadow = Shadow(
         Challengers(state.workspace),
         settings.shadow_share,
@@ -50,6 +51,7 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
         lambda fate: metrics.shadow.labels(fate).inc(),
     )
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
+    service.begin()
     guards = Guards.of(state.workspace)
     lifespan = partial(_lifespan, service, metrics, guards)
     app = assemble(operations(service, metrics), guards, metrics, lifespan, state.workspace.settings)
@@ -87,6 +89,13 @@ def assemble(
         app.add_middleware(Origins, origins=settings.cors_origins)
     app.add_middleware(Envelope, metrics=metrics, routes=templates)
     return app
+
+
+def _be_patient(workspace: Workspace) -> None:
+    """Give up on the database after `PATIENCE`, also on one that can only be reached later."""
+    workspace.patience = PATIENCE
+    with suppress(StoreUnavailable):
+        workspace.database().answer_within(PATIENCE)
 
 
 def _route(operation: Operation, way: Way) -> Route:

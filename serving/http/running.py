@@ -11,7 +11,7 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from recsys.errors import SettingsError
+from recsys.errors import SettingsError, StoreUnavailable
 from recsys.settings import LOOPBACK, Settings
 from recsys.store import KeyStore
 from recsys.workspace import Workspace
@@ -55,10 +55,9 @@ class Running:
             states = open_tenants(settings)
             return cls(settings, next(iter(states.values())), shared, states)
         workspace = Workspace.open(settings)
-        refuse_open_door(settings, keys=settings.host not in LOOPBACK and bool(KeyStore(workspace.database()).all()))
-        workspace.events()
+        refuse_open_door(settings, keys=settings.host not in LOOPBACK and _has_keys(workspace))
         state = State(workspace, open_answers)
-        state.refresh()
+        state.begin()
         return cls(settings, state, shared)
 
     def listen(self) -> socket.socket:
@@ -102,7 +101,7 @@ class Running:
 
     def _answer_forked(self, listening: socket.socket) -> None:
         for state in self.tenants.values() or (self.state,):
-            state.workspace.events().reopen()
+            state.workspace.reopen()
         self._answer(listening)
 
     def _app(self) -> ASGIApp:
@@ -123,6 +122,14 @@ class Running:
         for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after its graceful end
             signal.signal(each, _end)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _has_keys(workspace: Workspace) -> bool:
+    """Whether callers are asked for a key; a database that can't be read now may hold some, so they are."""
+    try:
+        return bool(KeyStore(workspace.database()).all())
+    except StoreUnavailable:
+        return True
 
 
 def _end(*_signal: object) -> None:

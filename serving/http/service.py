@@ -73,6 +73,13 @@ class Service:
         self.outage = Outage(lambda: state.workspace.decisions().find(""))
         self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
 
+    def begin(self) -> None:
+        """Find out whether the database answers: a service starts without it, too, and nobody waits for it then."""
+        try:
+            self.workspace.database()
+        except StoreUnavailable as error:
+            self.outage.begin(error)
+
     @property
     def workspace(self) -> Workspace:
         """The workspace served."""

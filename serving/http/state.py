@@ -11,12 +11,12 @@ from recsys.data.files import read_text
 from recsys.data.forgetting import ErasedAt
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning.record import Origin
-from recsys.errors import BaristaError, DamagedBundle
+from recsys.errors import BaristaError, DamagedBundle, StoreUnavailable
 from recsys.models.bundle import verify_bundle
 from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
 from serving.canary import RefusedByCanary, try_bundle
-from serving.erased import Erased
+from serving.erased import KEPT, Erased
 from serving.http.finding import ItemFinder
 from serving.http.problems import Problem
 from serving.runs import ScoreRun, read_run
@@ -53,7 +53,7 @@ class State:
 
     def __init__(self, workspace: Workspace, open_answers: Callable[[Workspace, ErasedAt], Answers]) -> None:
         self.workspace = workspace
-        self.erased = Erased(workspace.erasures)
+        self.erased = Erased(workspace.erasures, workspace.directory / KEPT)
         self._open_answers = open_answers
         self._loaded: Loaded | None = None
         self._signs: tuple[str | None, ...] | None = None
@@ -66,6 +66,14 @@ class State:
     def opened(self) -> bool:
         """Whether there is a state to answer from."""
         return self._loaded is not None
+
+    def begin(self) -> None:
+        """Open for the first time; without a database, too: who is erased is then known from the last reading."""
+        try:
+            self.workspace.database()
+        except StoreUnavailable:
+            self.erased.away = lambda: True  # until the service knows better
+        self.refresh()
 
     def current(self) -> Loaded:
         """The state to answer one request from.

@@ -49,8 +49,7 @@ def open_tenants(settings: Settings) -> dict[str, State]:
     """
     states = {name: State(workspace, open_answers) for name, workspace in tenants_of(settings).items()}
     for state in states.values():
-        state.workspace.events()
-        state.refresh()
+        state.begin()
     return states
 
 

@@ -87,3 +87,45 @@ def test_killed_under_load_it_loses_nothing_acknowledged(make_workspace, request
     seen = killed_under_load(workspace, "k", address=address)
     assert min(len(seen.events), len(seen.decisions)) > 0
     assert lost(workspace, seen, address) == (0, 0)
+
+
+@pytest.fixture
+def behind_proxy(make_workspace, serve, postgres):
+    """Starts services with a key over one workspace whose Postgres stands behind a proxy that can break."""
+    database = postgres.new_database().partition("?")[0].rpartition("/")[2]
+    with fault_proxy(postgres.socket) as proxy:
+        where = f"127.0.0.1:{proxy.port}/{database}?sslmode=disable&gssencmode=disable"
+        settings = {"database_url": f"postgresql+psycopg://postgres@{where}", "api_key": "k" * 43}
+        key = {"Authorization": "Bearer " + "k" * 43}
+        yield (lambda: serve(make_workspace(**settings), **key)), proxy
+
+
+def test_a_service_starts_without_its_database_and_heals(behind_proxy, purchase):
+    """It answers from the snapshot, marked stale, and refuses writes; with the database back it does everything."""
+    start, proxy = behind_proxy
+    first = start()
+    assert wait_for((first.workspace.directory / "erased.json").exists)
+    proxy.set("down")
+    service = start()
+    offers, refused = service.offers(), service.report(purchase())
+    seen = offers["stale"], offers["recorded"], offers["evidence"], refused.status_code
+    assert (*seen, service.http.get("/health/ready").json()["status"]) == (True, True, "history", 503, "degraded")
+    proxy.set("pass")
+    assert wait_for(lambda: service.report(purchase()).status_code == 200)
+    assert (service.scores()["stale"], service.http.get("/health/ready").json()["status"]) == (False, "ok")
+
+
+def test_who_is_erased_stays_so_when_the_service_starts_without_its_database(behind_proxy):
+    """What was read of the erasures last is kept beside the data."""
+    start, proxy = behind_proxy
+    assert start().http.delete("/v1/customers/ann").status_code == 200
+    proxy.set("down")
+    service = start()
+    assert (service.scores("ann")["evidence"], service.scores("bob")["evidence"]) == ("low", "history")
+
+
+def test_nobody_is_known_while_nobody_knows_who_is_erased(behind_proxy):
+    """Never reached, nothing kept: everybody is answered as a stranger."""
+    start, proxy = behind_proxy
+    proxy.set("down")
+    assert start().scores("ann")["evidence"] == "low"
