@@ -137,11 +137,8 @@ def test_an_unknown_key_is_answered_with_the_known_ones(shared, case):
     body, pointer, expected = UNKNOWN[case]
     answer = shared.http.post("/v1/recommendations", json=body).json()
     error = answer["errors"][0]
-    assert (error["pointer"], error["found"], error["expected"]) == (
-        pointer,
-        f"the key {pointer.split('/')[-1]!r}",
-        expected,
-    )
+    assert (error["pointer"], error["found"]) == (pointer, f"the key {pointer.split('/')[-1]!r}")
+    assert error["expected"].startswith(expected)
     assert "openapi.json" in answer["cure"]
 
 
