@@ -178,5 +178,7 @@ def _offer(serving: Serving, desk: Desk, at: int, raw: float, probability: float
     )
 
 
-_SOURCES_OF = tuple(tuple(name for bit, name in enumerate(SOURCES) if marks >> bit & 1) for marks in range(256))
-"""Names of the candidate sources by the byte that marks them."""
+_SOURCES_OF = tuple(
+    tuple(name for bit, name in enumerate(SOURCES) if marks >> bit & 1) for marks in range(1 << len(SOURCES))
+)
+"""Names of the candidate sources by the bits that mark them."""

@@ -161,7 +161,7 @@ ROWS = (
         "as many as it can are answered in time, the others 503 with `Retry-After` at once",
         "tests/serving/test_admission.py",
         "service",
-        "5 times overload",
+        "five times the peak:",
     ),
     Row(
         "half an hour at 70% of the peak",
