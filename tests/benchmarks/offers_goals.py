@@ -106,7 +106,7 @@ def calibrated(case: OfferCase, command: str) -> Iterator[Figure]:
     ratio = case.facts.get("sum of probabilities / purchases")
     if ratio is None:
         return
-    name = f"{label(case)}: |sum of probabilities / purchases − 1|"
+    name = f"{label(case)}: sum of probabilities / purchases, distance from 1"
     yield figure(name, abs(ratio - 1), "", told(command, case), at_most=SUM_EACH, split=case.split)
     errors = [
         abs(float(row["relative error"] or 0))
@@ -124,7 +124,7 @@ def calibrated_in_mean(cases: list[OfferCase], command: str) -> Iterator[Figure]
         mine = [case for case in cases if (case.data, case.level) == key]
         ratios = [ratio for each in mine if (ratio := each.facts.get("sum of probabilities / purchases")) is not None]
         if len(ratios) > 1:
-            name = f"{key[0]}, {key[1]}: |mean over {len(ratios)} cuts of sum of probabilities / purchases − 1|"
+            name = f"{key[0]}, {key[1]}: sum of probabilities / purchases, mean of {len(ratios)} cuts, distance from 1"
             value = abs(float(np.mean(ratios)) - 1)
             yield figure(name, value, "", told(command, mine[0]), at_most=SUM_MEAN, split=mine[0].split)
 

@@ -184,6 +184,7 @@ def rows_of(case: OfferCase, name: str, split: str) -> str:
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     heads = list(heads)
+    rows = [[cell.replace("|", "∣") for cell in row] for row in rows]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
