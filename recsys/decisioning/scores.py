@@ -138,7 +138,7 @@ def _value(serving: Serving, customer: int, rows: CustomerRows, seen: _Seen) -> 
     model = serving.value
     if model is None:
         return None
-    expected, outlook, money = model.expected(seen.value), model.outlook(seen.value), serving.snapshot.money
+    (expected, outlook), money = model.foretold(seen.value), serving.snapshot.money
     due = next_due(serving, rows)
     spend = float(expected.spend[0])
     return ValueScore(

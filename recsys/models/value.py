@@ -22,6 +22,9 @@ PREDICTIVE = "predictive"
 PREDICTIVE_FEATURES = ("pareto_alive", "purchase_days")
 """Features that the distribution reads beside the forecasts."""
 
+ENDS = (0.1, 0.9)
+"""Probabilities of the ends of the interval of `Expected`."""
+
 
 class Expected(NamedTuple):
     """Predictions (n,): spend and the ends of its 80% interval [minor units], orders [count]; all ≥ 0."""
@@ -86,13 +89,20 @@ class ValueModel:
 
     def expected(self, X: Rows, longer: Floats | float = 1.0) -> Expected:
         """Spend with its 80% interval, and orders, within the horizon for rows (n, f), carried on by `longer` (n,)."""
+        return self.foretold(X, longer, ENDS)[0]
+
+    def foretold(
+        self, X: Rows, longer: Floats | float = 1.0, probabilities: Sequence[float] = PROBABILITIES
+    ) -> tuple[Expected, Outlook | None]:
+        """`expected` and `outlook` at once, the same bits: the trees are asked once; `probabilities` hold ENDS."""
         spend, orders = predicted(self.spend, X), predicted(self.orders, X)
-        if self.predictive is not None:
-            _, amounts = self._quantiles(self.predictive, X, orders, spend, longer, (0.1, 0.9))
-            low, high = amounts[:, 0], amounts[:, 1]
-        elif self.intervals is not None:
+        if self.predictive is None:
+            assert self.intervals is not None  # a bundle has one of the two
             low, high = (np.maximum(each, 0.0) * longer for each in self.intervals.apply(spend))
-        return Expected(spend * longer, orders * longer, low, high)
+            return Expected(spend * longer, orders * longer, low, high), None
+        outlook = self._quantiles(self.predictive, X, orders, spend, longer, probabilities)
+        low, high = (outlook.spend[:, probabilities.index(end)] for end in ENDS)
+        return Expected(spend * longer, orders * longer, low, high), outlook
 
     def outlook(
         self, X: Rows, longer: Floats | float = 1.0, probabilities: Sequence[float] = PROBABILITIES

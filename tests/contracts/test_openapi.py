@@ -31,7 +31,7 @@ CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance,
 def state(tmp_path_factory: pytest.TempPathFactory) -> State:
     """Twenty random customers and three linear models."""
     place = tmp_path_factory.mktemp("contract") / "workspace"
-    costs = {"margin": 0.3, "acquisition_cost": 2_000.0}
+    costs = {"margin": 0.3, "acquisition_cost": 2_000.0, "contact_cost": 1.0, "saved_value": 50.0, "save_rate": 0.1}
     workspace = Workspace.create(Settings(workspace=place, clock="snapshot", **costs))
     publish_snapshot(place, random_snapshot(3, 20))
     publish_models(place)
