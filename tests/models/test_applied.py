@@ -15,6 +15,7 @@ from recsys.models.linear import Linear
 from recsys.models.offers import OffersModel, offers_content
 from recsys.models.spec import FeatureSpec
 from recsys.models.value import ValueModel, carried, value_content
+from recsys.testing.published import linear_content
 from tests.models.forests import delicate_rows, random_model
 
 SPEC = FeatureSpec(("f0", "f1", "f2"), 28, "customer-1")
@@ -145,3 +146,11 @@ def test_a_lacking_calibration_is_named():
 
     with pytest.raises(BundleError, match="calibration 'churn'"):
         ChurnModel.from_bundle(bundled(replace(churn_content(SPEC, LINEAR, CURVE), calibrations={})), "1")
+
+
+def test_forecasts_and_distribution_at_once_are_those_asked_for_apart():
+    """One walk through the trees gives the bits of two."""
+    model = ValueModel.from_bundle(bundled(linear_content("value")), "1-00")
+    X = np.random.default_rng(3).random((20, len(model.feature_spec.names))).astype(np.float32)
+    at_once, apart = model.foretold(X), (model.expected(X), model.outlook(X))
+    assert [each.tobytes() for part in at_once for each in part] == [each.tobytes() for part in apart for each in part]
