@@ -1,13 +1,13 @@
 """Answers of the library → bodies of the HTTP interface: instants as ISO text in the business time zone."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from operator import attrgetter
 
 from msgspec import structs
 
 from recsys.data.clock import to_iso
 from recsys.data.snapshot import SnapshotFacts
-from recsys.decisioning.answers import ChurnScore, Offer, OffersAnswer, Reason, ScoresAnswer, ValueScore
+from recsys.decisioning.answers import ChurnScore, Offer, OffersAnswer, Reason, ScoresAnswer, ValueScore, Worth
 from recsys.decisioning.record import Asked, DecisionRecord
 from serving.http.bodies import (
     AskedBody,
@@ -23,6 +23,9 @@ from serving.http.bodies import (
     ScoresBody,
 )
 from serving.http.value_bodies import IntervalBody, ValueBody, WorthBody
+
+_INTERVAL, _WORTH = (attrgetter(*kind.__struct_fields__) for kind in (IntervalBody, WorthBody))
+_PAYS_BACK_AT = WorthBody.__struct_fields__.index("pays_back_at")
 
 
 def offers_body(
@@ -138,9 +141,15 @@ def _value(score: ValueScore, zone: str) -> ValueBody:
         median_spend=score.median_spend,
         median_orders=score.median_orders,
         tier=score.tier,
-        intervals=tuple(IntervalBody(**asdict(each)) for each in score.intervals),
-        worth=WorthBody(**(asdict(score.worth) | {"pays_back_at": _iso(score.worth.pays_back_at, zone)})),
+        intervals=tuple(IntervalBody(*_INTERVAL(each)) for each in score.intervals),
+        worth=_worth(score.worth, zone),
     )
+
+
+def _worth(worth: Worth, zone: str) -> WorthBody:
+    values = list(_WORTH(worth))
+    values[_PAYS_BACK_AT] = _iso(worth.pays_back_at, zone)
+    return WorthBody(*values)
 
 
 def _iso(at: int | None, zone: str) -> str | None:
