@@ -16,14 +16,17 @@ from recsys.testing.builders import event, products, random_lines, snapshot
 from tests.decisioning.sensible import sensible_serving
 
 PATHS = {f"p{i:03d}": (f"G{i % 5}", f"F{i % 15}") for i in range(60)}
-LOOSE = "p060"
-"""An item of no category."""
-LISTED = products(*(f"{item} {group}>{family} 2.50" for item, (group, family) in PATHS.items()), f"{LOOSE} X>Y 2.50")
+LOOSE = ("p060", "p061")
+"""Items of no category."""
+LISTED = products(
+    *(f"{item} {group}>{family} 2.50" for item, (group, family) in PATHS.items()),
+    *(f"{item} X>Y 2.50" for item in LOOSE),
+)
 CATALOGUE = LISTED.with_columns(
-    pl.when(pl.col("product_id") == LOOSE).then(None).otherwise(pl.col(name)).alias(name)
+    pl.when(pl.col("product_id").is_in(LOOSE)).then(None).otherwise(pl.col(name)).alias(name)
     for name in ("group", "family")
 )
-BOUGHT = random_lines(5, 40, n_products=61, orders_each=5.0)
+BOUGHT = random_lines(5, 40, n_products=62, orders_each=5.0)
 LEVELS = ("item", "family", "group")
 MODES = ("new", "repeat", "mixed")
 LOOK_BACKS = (None, 1, 20, 60, 3_650)
@@ -67,7 +70,7 @@ def twin(customer: str, novelty: Novelty) -> dict[str, str]:
         for row in BOUGHT.to_dicts()
         if row["customer_id"] == customer and row["quantity"] > 0 and row["occurred_at"] >= since
     }
-    items = [*PATHS, LOOSE]
+    items = [*PATHS, *LOOSE]
     return {item: "repeat" if category(item, novelty.level) in bought else "new" for item in items}
 
 
