@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from recsys.data.files import replace_text
-from recsys.decisioning.answers import OfferContext, OfferRequest
+from recsys.decisioning.answers import Level, Novelty, OfferContext, OfferRequest
 
 LAST = "last.json"
 
@@ -18,6 +18,7 @@ class ScoreRun:
     tail_sequence    newest event that counted; 0 without any
     model_versions   version of each model that took part, by name
     n, mode          offers asked for each customer
+    level, look_back_days  what new means among them, see `recsys.decisioning.answers.Novelty`
     """
 
     run_id: str
@@ -28,15 +29,18 @@ class ScoreRun:
     n: int
     mode: str
     customers: int
+    level: Level = "item"
+    look_back_days: int | None = None
 
     def holds(self, snapshot_id: str, model_versions: dict[str, str], as_of: int) -> bool:
         """Whether answers from this state at `as_of` [s] are the run's rows, but for later events."""
         return (self.snapshot_id, self.model_versions, self.as_of) == (snapshot_id, model_versions, as_of)
 
     def offers_like(self, request: OfferRequest) -> bool:
-        """Whether the run's offers answer `request`: same mode, not more of them, nothing excluded or added."""
+        """Whether the run's offers answer `request`: same mode and novelty, not more, nothing excluded or added."""
         plain = not request.exclude and not request.basket and request.context == OfferContext()
-        return plain and request.mode == self.mode and request.n <= self.n
+        novelty = Novelty(self.level, self.look_back_days)
+        return plain and (request.mode, request.novelty) == (self.mode, novelty) and request.n <= self.n
 
 
 def write_run(directory: Path, run: ScoreRun) -> None:

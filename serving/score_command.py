@@ -8,7 +8,7 @@ import typer
 from recsys.errors import SettingsError
 
 if TYPE_CHECKING:
-    from recsys.decisioning.answers import Mode
+    from recsys.decisioning.answers import Level, Mode
     from recsys.decisioning.words import Language
     from serving.batch.files import Format
 
@@ -24,6 +24,10 @@ def score(
     file_format: Annotated[str, typer.Option("--format", help="parquet or csv.")] = "parquet",
     n: Annotated[int, typer.Option("--n", min=1, max=100, help="Offers for each customer.")] = 10,
     mode: Annotated[str, typer.Option(help="new, repeat or mixed.")] = "mixed",
+    level: Annotated[str, typer.Option(help="New means nothing bought of this: item, family or group.")] = "item",
+    look_back: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="Days after which what was bought is new again; else never.")
+    ] = None,
     reasons: Annotated[bool, typer.Option(help="With the reasons of offers and churn.")] = True,
     language: Annotated[str, typer.Option(help="Of the reasons: en, ru or uk.")] = "en",
     chunk: Annotated[int, typer.Option(min=1, help="Customers held in memory at once.")] = 2_000,
@@ -32,11 +36,13 @@ def score(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from recsys.decisioning.answers import Novelty
     from recsys.workspace import Workspace
     from serving.batch.base import Wanted, score_base
 
     told, kind = _language(language), _format(file_format)
-    wanted = Wanted(n=n, mode=_mode(mode), reasons=reasons, language=told, format=kind, chunk=chunk)
+    novelty = Novelty(_level(level), look_back)
+    wanted = Wanted(n, _mode(mode), reasons, told, kind, chunk, novelty)
     columns = (TextColumn("Scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("customers"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
@@ -52,6 +58,14 @@ def _mode(text: str) -> "Mode":
     if text not in ("new", "repeat", "mixed"):
         raise SettingsError("Unknown --mode", found=text, expected="new, repeat or mixed")
     return text  # type: ignore[return-value]
+
+
+def _level(text: str) -> "Level":
+    from recsys.decisioning.answers import LEVELS
+
+    if text not in LEVELS:
+        raise SettingsError("Unknown --level", found=text, expected=", ".join(LEVELS))
+    return text
 
 
 def _language(text: str) -> "Language":

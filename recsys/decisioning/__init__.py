@@ -2,6 +2,7 @@
 
 from recsys.decisioning.answers import (
     ChurnScore,
+    Novelty,
     Offer,
     OfferContext,
     OfferRequest,
@@ -16,6 +17,7 @@ from recsys.decisioning.serving import Serving
 
 __all__ = [
     "ChurnScore",
+    "Novelty",
     "Offer",
     "OfferContext",
     "OfferRequest",

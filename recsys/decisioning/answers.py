@@ -1,11 +1,16 @@
 """What is asked and what is answered; the same objects for a request, a night's batch and a replay."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from recsys.data.tail import EventLine
 
 Mode = Literal["new", "repeat", "mixed"]
+Level = Literal["item", "family", "group"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""Levels of novelty, narrowest first."""
+LONGEST_LOOK_BACK = 3_650
+"""Longest look-back of novelty [days]."""
 Evidence = Literal["history", "low"]
 Tier = Literal["low", "medium", "high", "top"]
 
@@ -23,17 +28,31 @@ class OfferContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Novelty:
+    """What new means: the customer bought nothing of the item's category within the look-back, else it is a repeat.
+
+    level           the category: `item` the item itself; `family` the level right above it; `group` the broadest
+    look_back_days  purchases longer ago don't count, so what was bought last before that is new again [days]; None:
+                    all count, new is what was never bought
+    """
+
+    level: Level = "item"
+    look_back_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OfferRequest:
     """What a channel asks for.
 
     customer_id  external id; an unknown one is answered from popularity, labelled `evidence: low`
     n            number of offers wanted; fewer come back when fewer are eligible
-    mode         `new`: items never bought; `repeat`: items bought before; `mixed`: both
+    mode         `new`: new items as `novelty` says; `repeat`: all that are not new; `mixed`: both
     exclude      item ids that must not be offered
     basket       lines in the customer's hands; they count as bought at `as_of`
     context      where the offer will be shown
     reasons      say why with numbers (costs a few milliseconds)
     language     of the reasons' text: en, ru or uk
+    novelty      what new means; without a wish an item never bought
     """
 
     customer_id: str
@@ -44,6 +63,7 @@ class OfferRequest:
     context: OfferContext = field(default_factory=OfferContext)
     reasons: bool = False
     language: str = "en"
+    novelty: Novelty = field(default_factory=Novelty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,7 @@ class Offer:
     raw             the ranker's score; offers are sorted by it, ties by item id
     probability     P(the customer buys the item within the offers horizon), calibrated
     expected_value  probability × what the item usually brings per order [currency]
-    novelty         `new` if the customer never bought the item up to `as_of`, else `repeat`
+    novelty         `new` as the request's novelty says (without a wish: never bought up to `as_of`), else `repeat`
     sources         candidate sources that proposed it
     """
 

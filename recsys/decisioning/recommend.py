@@ -9,9 +9,10 @@ import numpy.typing as npt
 from recsys.data.ids import ABSENT
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import Offer, OfferRequest, OffersAnswer, Reason
-from recsys.decisioning.candidates import MIXED, NEW, REPEAT, SOURCES
+from recsys.decisioning.candidates import SOURCES
 from recsys.decisioning.counterfactual import Ranked
 from recsys.decisioning.gather import LIMIT, gather
+from recsys.decisioning.novelty import MODES, NEVER_BOUGHT, bought_lately, check_novelty, kernel_mode, on_the_side
 from recsys.decisioning.offer_reasons import offer_reasons
 from recsys.decisioning.serving import Desk, Serving
 from recsys.decisioning.words import checked_language
@@ -20,8 +21,6 @@ from recsys.features.pairs import PAIR_FEATURES
 from recsys.models.offers import OffersModel
 
 DISTINCT_ITEMS = PAIR_FEATURES.index("distinct_items")
-MODES = {"repeat": REPEAT, "new": NEW, "mixed": MIXED}
-
 
 Stage = Literal["candidates", "ranking"]
 Ended = Callable[[Stage], object]
@@ -58,7 +57,7 @@ def rank(
     Pure: the same serving, request, events and `as_of` give the same bits, alone or in a batch.
 
     Raises:
-        RequestRefused: no offers model, an unknown mode or language, or `n` outside 1 … 200.
+        RequestRefused: no offers model, an unknown mode, language or novelty, or `n` outside 1 … 200.
     """
     _checked(serving, request)
     customer = serving.snapshot.customers.index(request.customer_id)
@@ -68,7 +67,8 @@ def rank(
 def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows, ended: Ended = nobody_listens) -> Ranking:
     """Offers for a customer with these visible rows, the basket among them; see `rank`."""
     model, desk = _checked(serving, request), serving.desk()
-    n = _gather(serving, rows, request, desk)
+    lately = None if request.novelty == NEVER_BOUGHT else bought_lately(serving.cat, rows, request.novelty)
+    n = _gather(serving, rows, request, desk, lately)
     ended("candidates")
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
     raw = _popularity(serving, desk, n) if blank else model.raw(desk.X[:n])
@@ -79,8 +79,9 @@ def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows, ended
     if request.reasons:
         language = checked_language(request.language)
         reasons = offer_reasons(serving, rows, desk, Ranked(ranked, raw, blank), len(best), language)
+    repeated = desk.known[:n] if lately is None else lately[desk.chosen[:n]]
     offers = tuple(
-        _offer(serving, desk, int(at), float(raw[at]), float(p), why)
+        _offer(serving, desk, int(at), float(raw[at]), float(p), why, "repeat" if repeated[at] else "new")
         for at, p, why in zip(best, probability, reasons, strict=True)
     )
     ended("ranking")
@@ -117,11 +118,18 @@ def _checked(serving: Serving, request: OfferRequest) -> OffersModel:
         raise RequestRefused("Unknown mode", found=request.mode, expected="new, repeat or mixed")
     if not 1 <= request.n <= LIMIT:
         raise RequestRefused("Wrong number of offers", found=request.n, expected=f"1 … {LIMIT}")
+    check_novelty(serving.snapshot.catalogue, request.novelty)
     return serving.offers
 
 
-def _gather(serving: Serving, rows: CustomerRows, request: OfferRequest, desk: Desk) -> int:
-    """Candidates of the request into the desk; returns how many."""
+def _gather(
+    serving: Serving,
+    rows: CustomerRows,
+    request: OfferRequest,
+    desk: Desk,
+    lately: npt.NDArray[np.bool_] | None = None,
+) -> int:
+    """Candidates of the request into the desk; returns how many. `lately` marks the items that are not new."""
     return int(
         gather(
             rows.arrays,
@@ -130,9 +138,9 @@ def _gather(serving: Serving, rows: CustomerRows, request: OfferRequest, desk: D
             rows.as_of,
             serving.cat,
             serving.population.arrays,
-            allowed_items(serving, request),
+            on_the_side(request.mode, allowed_items(serving, request), lately),
             desk.items,
-            MODES[request.mode],
+            kernel_mode(request.mode, request.novelty),
             desk.chosen,
             desk.marks,
             desk.known,
@@ -163,7 +171,15 @@ def allowed_items(serving: Serving, request: OfferRequest) -> npt.NDArray[np.uin
     return allowed
 
 
-def _offer(serving: Serving, desk: Desk, at: int, raw: float, probability: float, reasons: tuple[Reason, ...]) -> Offer:
+def _offer(
+    serving: Serving,
+    desk: Desk,
+    at: int,
+    raw: float,
+    probability: float,
+    reasons: tuple[Reason, ...],
+    novelty: Literal["new", "repeat"],
+) -> Offer:
     label = serving.label(int(desk.chosen[at]))
     return Offer(
         item_id=label.item_id,
@@ -172,7 +188,7 @@ def _offer(serving: Serving, desk: Desk, at: int, raw: float, probability: float
         raw=raw,
         probability=probability,
         expected_value=probability * label.spend,
-        novelty="repeat" if desk.known[at] else "new",
+        novelty=novelty,
         sources=_SOURCES_OF[desk.marks[at]],
         reasons=reasons,
     )

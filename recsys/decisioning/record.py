@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from recsys.data.ids import IdMap
 from recsys.data.tail import EventLine
-from recsys.decisioning.answers import Evidence, Mode, Offer, OfferContext, OfferRequest
+from recsys.decisioning.answers import Evidence, Mode, Novelty, Offer, OfferContext, OfferRequest
 from recsys.decisioning.recommend import Ranking
 
 FORMAT = 1
@@ -32,17 +32,20 @@ class Asked(Struct, frozen=True):
     context: OfferContext
     reasons: bool
     language: str = "en"
+    novelty: Novelty = Novelty()
 
     @classmethod
     def of(cls, request: OfferRequest) -> "Asked":
         """What `request` asks."""
-        basket, context = request.basket, request.context
-        return cls(request.n, request.mode, request.exclude, basket, context, request.reasons, request.language)
+        basket, context, novelty = request.basket, request.context, request.novelty
+        return cls(
+            request.n, request.mode, request.exclude, basket, context, request.reasons, request.language, novelty
+        )
 
     def request(self, customer_id: str) -> OfferRequest:
         """The request again."""
-        asked = (self.n, self.mode, self.exclude, self.basket, self.context, self.reasons, self.language)
-        return OfferRequest(customer_id, *asked)
+        wishes = (self.n, self.mode, self.exclude, self.basket, self.context)
+        return OfferRequest(customer_id, *wishes, self.reasons, self.language, self.novelty)
 
 
 class ModelMark(Struct, frozen=True):

@@ -61,11 +61,18 @@ def replay(serving: Serving, record: DecisionRecord, events: Sequence[OrderEvent
     origin = Origin(ItemNames(serving.snapshot.catalogue.items), recorded.models, recorded.seed)
     seen = {"events": len(events), "last_sequence": recorded.last_sequence}
     content = content_of(request, ranking, origin, **seen, stale=recorded.stale)
-    computed = msgspec.json.decode(msgspec.json.encode(content))
-    found = [each for each in _differences(msgspec.json.decode(record.content), computed) if each.pointer != _MADE_WITH]
+    computed = _json_of(content)
+    kept = msgspec.json.decode(record.content)
+    kept["asked"] = _json_of(recorded.asked)  # older records lack what could not be asked then: it has its default
+    found = [each for each in _differences(kept, computed) if each.pointer != _MADE_WITH]
     machine = made_with() if made_with() != recorded.made_with else None
     n, k = len(ranking.items), len(ranking.answer.offers)
     return Replay(record.decision_id, not found, n, k, tuple(found[:MOST]), machine)
+
+
+def _json_of(value: Any) -> Any:
+    """`value` as its JSON is read."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _differences(recorded: Any, computed: Any, pointer: str = "") -> Iterator[Difference]:

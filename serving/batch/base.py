@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from recsys.data.clock import to_iso
 from recsys.data.files import replace_text
 from recsys.data.ids import ABSENT
 from recsys.data.tail import OrderEvent
-from recsys.decisioning.answers import Mode, OfferRequest
+from recsys.decisioning.answers import Mode, Novelty, OfferRequest
 from recsys.decisioning.words import Language
 from recsys.errors import WorkspaceError
 from recsys.workspace import Workspace
@@ -34,7 +34,7 @@ Events = Mapping[str, Sequence[OrderEvent]]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run shall contain: offers a customer, mode, reasons and their language, file format.
+    """What a run shall contain: offers a customer, mode and novelty, reasons and their language, file format.
 
     chunk  customers held in memory at once
     """
@@ -45,6 +45,7 @@ class Wanted:
     language: Language = "en"
     format: Format = "parquet"
     chunk: int = 2_000
+    novelty: Novelty = field(default_factory=Novelty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,14 @@ def answer_all(
     def answer(customer: str) -> Answered:
         tail = events.get(customer, ())
         scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons, language=wanted.language)
-        request = OfferRequest(customer, n=wanted.n, mode=wanted.mode, reasons=wanted.reasons, language=wanted.language)
+        request = OfferRequest(
+            customer,
+            n=wanted.n,
+            mode=wanted.mode,
+            reasons=wanted.reasons,
+            language=wanted.language,
+            novelty=wanted.novelty,
+        )
         timing = answers.timing(customer, tail, run.as_of)
         return Answered(scores, timing, answers.recommend(request, tail, run.as_of) if offers else None)
 
@@ -154,11 +162,19 @@ def answer_all(
 def _run(answers: Answers, as_of: int, tail: int, wanted: Wanted, customers: int) -> ScoreRun:
     """The run's identity: the same state and wishes give the same id."""
     versions = versions_of(answers)
-    wishes = [wanted.n, wanted.mode, wanted.reasons, wanted.language]
+    wishes = [wanted.n, wanted.mode, wanted.reasons, wanted.language, *astuple(wanted.novelty)]
     content = [answers.snapshot.snapshot_id, versions, as_of, tail, *wishes]
     run_id = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return ScoreRun(
-        run_id, answers.snapshot.snapshot_id, as_of, tail, versions, wanted.n, wanted.mode, customers=customers
+        run_id,
+        answers.snapshot.snapshot_id,
+        as_of,
+        tail,
+        versions,
+        wanted.n,
+        wanted.mode,
+        customers=customers,
+        **asdict(wanted.novelty),
     )
 
 
@@ -182,6 +198,7 @@ def _manifest(answers: Answers, run: ScoreRun, wanted: Wanted, written: dict[str
         "models": models,
         "n": wanted.n,
         "mode": wanted.mode,
+        "novelty": asdict(wanted.novelty),
         "reasons": wanted.reasons,
         "language": wanted.language,
         "currency": facts.currency,

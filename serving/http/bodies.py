@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from serving.http.novelty_bodies import NoveltyWish
 from serving.http.timing_bodies import TimingBody
 from serving.http.value_bodies import ValueBody
 
@@ -51,6 +52,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, frozen=True):
     context: Context = Context()
     reasons: bool = False
     language: Language = "en"
+    novelty: NoveltyWish = NoveltyWish()
 
 
 class EventReport(Struct, forbid_unknown_fields=True, frozen=True):
@@ -103,7 +105,10 @@ class ReasonBody(Struct, frozen=True):
 
 
 class OfferBody(Struct, frozen=True):
-    """One offer: P(bought within the horizon), expected value [currency], the raw score it is ranked by."""
+    """One offer: P(bought within the horizon), expected value [currency], the raw score it is ranked by.
+
+    `novelty` is told by what the request says new means.
+    """
 
     rank: int
     item_id: str
@@ -150,6 +155,7 @@ class AskedBody(Struct, frozen=True):
     context: Context
     reasons: bool
     language: str
+    novelty: NoveltyWish
 
 
 class ModelMarkBody(Struct, frozen=True):

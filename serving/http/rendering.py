@@ -22,6 +22,7 @@ from serving.http.bodies import (
     ReasonBody,
     ScoresBody,
 )
+from serving.http.novelty_bodies import NoveltyWish
 from serving.http.value_bodies import IntervalBody, ValueBody, WorthBody
 
 _INTERVAL, _WORTH = (attrgetter(*kind.__struct_fields__) for kind in (IntervalBody, WorthBody))
@@ -95,7 +96,8 @@ def decision_body(record: DecisionRecord, facts: SnapshotFacts) -> DecisionBody:
 def _asked(asked: Asked, scale: int) -> AskedBody:
     lines = (Line(line.product_id, line.quantity, line.amount / scale, line.discount / scale) for line in asked.basket)
     context = Context(asked.context.store_id, asked.context.groups)
-    return AskedBody(asked.n, asked.mode, asked.exclude, tuple(lines), context, asked.reasons, asked.language)
+    novelty = NoveltyWish(asked.novelty.level, asked.novelty.look_back_days)
+    return AskedBody(asked.n, asked.mode, asked.exclude, tuple(lines), context, asked.reasons, asked.language, novelty)
 
 
 def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | None, *, stale: bool) -> ScoresBody:

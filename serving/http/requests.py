@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from serving.http.bodies import EventKind, Identifier, Language, Mode
+from serving.http.novelty_bodies import Level
 from serving.http.problems import FieldFault, Problem, describe
 
 LIMIT = 1 << 20
@@ -19,7 +20,12 @@ MOST_DIGITS = 15
 DEPTH = 32
 """Deepest nesting of lists and objects that is looked into; what the operations take is at most four deep."""
 
-_CHOICES = {"mode": get_args(Mode), "type": get_args(EventKind), "language": get_args(Language)}
+_CHOICES = {
+    "mode": get_args(Mode),
+    "type": get_args(EventKind),
+    "language": get_args(Language),
+    "level": get_args(Level),
+}
 _PLACE = re.compile(r" - at (?:key in )?`\$(?P<path>[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from recsys.data.clock import to_iso
-from recsys.decisioning.answers import OfferContext, OfferRequest
+from recsys.decisioning.answers import Novelty, OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
 from recsys.errors import StoreFull, StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
@@ -298,6 +298,7 @@ def offer_request(body: RecommendationRequest, minor_digits: int) -> OfferReques
         context=OfferContext(body.context.store_id, body.context.groups),
         reasons=body.reasons,
         language=body.language,
+        novelty=Novelty(body.novelty.level, body.novelty.look_back_days),
     )
 
 

@@ -65,6 +65,7 @@ def seeds(number: int) -> tuple[Sent, ...]:
     event |= {"lines": [line, line], "occurred_at": "2024-03-01T08:00:00+01:00", "store_id": "s1", "channel": "till"}
     asked = {"customer_id": who, "n": 5, "mode": "new", "exclude": ["p002", "p003"], "basket": [line], "reasons": True}
     asked["context"] = {"store_id": "s1", "groups": ["G1"]}
+    asked["novelty"] = {"level": "family", "look_back_days": 90}
     key = (b"idempotency-key", f"k{number}".encode())
     return (
         _post("/v1/recommendations", asked),

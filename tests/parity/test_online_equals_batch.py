@@ -2,11 +2,14 @@
 
 import csv
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
 
 from recsys.data.clock import to_iso
+from recsys.decisioning import Novelty
+from recsys.workspace import Workspace
 from serving.batch.base import Wanted, score_base
 from serving.batch.rows import INSTANTS as DUE
 
@@ -90,6 +93,25 @@ def test_every_customer_s_offers_are_the_service_s(scored):
     assert rows == answered
 
 
+@pytest.mark.parametrize("novelty", [Novelty("family", 60), Novelty("item", 30)], ids=str)
+def test_offers_of_another_novelty_are_the_service_s(scored, tmp_path, novelty):
+    """What new means changes a night's rows as it changes answers: items, scores and labels of all customers."""
+    shutil.copytree(scored.workspace.directory, tmp_path / "copy")
+    copy = Workspace.open(scored.workspace.settings.model_copy(update={"workspace": tmp_path / "copy"}))
+    manifest = score_base(copy, tmp_path / "out", Wanted(n=5, mode="new", reasons=False, novelty=novelty)).manifest
+    rows = [
+        tuple(row[name] for name in ("customer_id", "item_id", "raw", "probability", "novelty"))
+        for row in pq.read_table(tmp_path / "out" / "offers.parquet").to_pylist()
+    ]
+    wishes = {"mode": "new", "reasons": False, "novelty": manifest["novelty"]}
+    assert rows == [
+        (each, offer["item_id"], offer["raw"], offer["probability"], offer["novelty"])
+        for each in pq.read_table(tmp_path / "out" / "scores.parquet")["customer_id"].to_pylist()
+        for offer in scored.offers(each, **wishes)["offers"]
+    ]
+    assert rows
+
+
 def test_the_base_is_everyone_known(scored):
     """Customers of the snapshot come first, those known from events alone after them."""
     customers = pq.read_table(scored.published.directory / "scores.parquet")["customer_id"].to_pylist()
@@ -126,7 +148,15 @@ def test_answers_name_the_run_they_agree_with(scored):
 
 
 @pytest.mark.parametrize(
-    "other", [{"mode": "new"}, {"n": 6}, {"exclude": ["p001"]}, {"basket": [{"product_id": "p001"}]}], ids=str
+    "other",
+    [
+        {"mode": "new"},
+        {"novelty": {"level": "group"}},
+        {"n": 6},
+        {"exclude": ["p001"]},
+        {"basket": [{"product_id": "p001"}]},
+    ],
+    ids=str,
 )
 def test_offers_of_another_kind_name_no_run(scored, other):
     """What the run did not ask for is not claimed to be in it."""

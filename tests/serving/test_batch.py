@@ -175,3 +175,31 @@ def test_score_command_publishes(make_workspace, tmp_path):
     arguments = ["--workspace", directory, "--clock", "snapshot", "score", "--out", str(tmp_path / "o"), "--n", "2"]
     result = CliRunner().invoke(build_app(), arguments)
     assert (result.exit_code, "3 customers, 6 offers" in result.output) == (0, True)
+
+
+def test_score_command_takes_what_new_means(make_workspace, tmp_path):
+    """New families alone: tea for ann, coffee and bakery for others as they lack them."""
+    from typer.testing import CliRunner
+
+    from recsys.cli.app import build_app
+
+    directory, out = str(make_workspace().directory), tmp_path / "o"
+    wishes = ["--mode", "new", "--level", "family", "--look-back", "365"]
+    arguments = ["--workspace", directory, "--clock", "snapshot", "score", "--out", str(out), *wishes]
+    assert CliRunner().invoke(build_app(), arguments).exit_code == 0
+    offered: dict[str, set[str]] = {}
+    for row in pq.read_table(out / "offers.parquet").to_pylist():
+        offered.setdefault(row["customer_id"], set()).add(row["item_id"])
+    assert offered == {"ann": {"tea"}, "anton": {"scone", "muffin"}, "bob": {"latte", "flat-white"}}
+
+
+def test_score_command_refuses_an_unknown_level(make_workspace, tmp_path):
+    """The error lists the known ones and nothing is published."""
+    from typer.testing import CliRunner
+
+    from recsys.cli.app import build_app
+
+    arguments = ["--workspace", str(make_workspace().directory), "score", "--out", str(tmp_path / "o")]
+    result = CliRunner().invoke(build_app(), [*arguments, "--level", "brand"])
+    assert "item, family, group" in str(result.exception) + result.output
+    assert not (tmp_path / "o").exists()

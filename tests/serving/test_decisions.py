@@ -22,7 +22,10 @@ ASKED = {
     "context": {"store_id": None, "groups": ["FOOD", "DRINKS"]},
     "reasons": True,
     "language": "uk",
+    "novelty": {"level": "family", "look_back_days": 60},
 }
+
+LAPSED = {"mode": "new", "novelty": {"level": "item", "look_back_days": 3}}
 
 
 def decision(service, decision_id):
@@ -87,13 +90,25 @@ def test_an_unknown_decision_is_a_404(shared):
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:barista:problem:unknown-decision")
 
 
-@pytest.mark.parametrize("asked", [{}, ASKED, {"customer_id": "stranger", "n": 3}, {"mode": "new", "reasons": True}])
+@pytest.mark.parametrize(
+    "asked", [{}, ASKED, {"customer_id": "stranger", "n": 3}, {"mode": "new", "reasons": True}, LAPSED]
+)
 def test_a_replay_gives_the_same_bits(service, purchase, asked):
     """Although newer events, another snapshot and another champion came after."""
     service.report(purchase())
     asked_for = service.offers(**asked)["decision_id"]
     service.report(purchase("later", product="scone"))
     assert replayed(service.workspace, asked_for)[0] == 0
+
+
+def test_a_record_from_before_novelty_could_be_asked_is_replayed(service):
+    """It means what it meant: an item never bought."""
+    answer = service.offers(mode="new")
+    changed(service.workspace, answer["decision_id"], ',"novelty":{"level":"item","look_back_days":null}', "")
+    kept = service.workspace.decisions().find(answer["decision_id"])
+    assert b"look_back_days" not in bytes(kept.content)
+    assert decision(service, answer["decision_id"])["asked"]["novelty"] == {"level": "item", "look_back_days": None}
+    assert replay_decision(service.workspace, answer["decision_id"]).same
 
 
 def test_a_replay_uses_the_snapshot_of_the_decision(service, newer_import):

@@ -35,6 +35,12 @@ CASES = {
     "a wrong type": (422, "POST", "/v1/recommendations", {"json": {"customer_id": 7}}),
     "too many wanted": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "ann", "n": 101}}),
     "an unknown mode": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "ann", "mode": "best"}}),
+    "no look-back": (
+        422,
+        "POST",
+        "/v1/recommendations",
+        {"json": {"customer_id": "a", "novelty": {"look_back_days": 0}}},
+    ),
     "a control character": (422, "POST", "/v1/recommendations", {"json": {"customer_id": "a\u0000"}}),
     "a control character in the path": (422, "GET", "/v1/customers/a%00b", {}),
     "a number beyond numbers": (

@@ -11,6 +11,8 @@ CHANGES = [
     ("context.groups", {"context": {"groups": ["FOOD"]}}),
     ("context.store_id", {"context": {"store_id": "south"}}),
     ("reasons", {"reasons": True}),
+    ("novelty.level", {"novelty": {"level": "group"}}),
+    ("novelty.look_back_days", {"novelty": {"look_back_days": 3}}),
 ]
 
 
@@ -23,6 +25,37 @@ def test_each_key_changes_the_answer(shared, key, change):
 def test_new_offers_only_what_was_never_bought(shared):
     """Mode `new` leaves out what the customer bought."""
     assert {offer["item_id"] for offer in shared.offers(mode="new")["offers"]} == {"flat-white", "tea", "muffin"}
+
+
+@pytest.mark.parametrize(
+    ("novelty", "new"),
+    [
+        ({"level": "family"}, {"tea"}),
+        ({"level": "group"}, set()),
+        ({"level": "group", "look_back_days": 3}, {"scone", "muffin"}),
+        ({"look_back_days": 3}, {"flat-white", "tea", "muffin", "scone"}),
+    ],
+)
+def test_new_is_what_the_request_says_it_is(shared, novelty, new):
+    """Ann bought COFFEE a day ago and BAKERY, of the group FOOD, eight days ago."""
+    offers = shared.offers(mode="new", novelty=novelty)["offers"]
+    assert {offer["item_id"]: offer["novelty"] for offer in offers} == dict.fromkeys(new, "new")
+
+
+def test_a_reported_purchase_makes_its_family_known(service, purchase):
+    """Tea bought just now leaves nothing of its family that is new."""
+    before = service.offers(mode="new", novelty={"level": "family"})["offers"]
+    service.report(purchase(product="tea"))
+    after = service.offers(mode="new", novelty={"level": "family"})["offers"]
+    assert ([offer["item_id"] for offer in before], after) == (["tea"], [])
+
+
+def test_an_unknown_level_of_novelty_is_refused_with_the_known_ones(shared):
+    """The problem names the key and lists what can be asked."""
+    asked = {"customer_id": "ann", "novelty": {"level": "brand"}}
+    problem = shared.http.post("/v1/recommendations", json=asked)
+    assert (problem.status_code, problem.json()["expected"]) == (422, "item, family, group")
+    assert problem.json()["errors"][0]["pointer"] == "/novelty/level"
 
 
 def test_repeat_offers_only_what_was_bought(shared):
