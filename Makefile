@@ -59,7 +59,7 @@ constraints:               ## pin what a fresh environment resolves to now
 	mv build/constraints.txt constraints.txt
 
 lock: $(TOOLS)/uv          ## pin what the image installs, with hashes, to the versions of constraints.txt
-	$(TOOLS)/uv pip compile pyproject.toml deploy/build.in --extra oauth -c constraints.txt --generate-hashes \
+	$(TOOLS)/uv pip compile pyproject.toml deploy/build.in --extra oauth --extra otel -c constraints.txt --generate-hashes \
 	  --python-version 3.11 --no-annotate --custom-compile-command "make lock" -q -o deploy/requirements.lock
 
 sbom: $(TOOLS)/uv          ## list what the image installs: build/sbom.cdx.json (CycloneDX)

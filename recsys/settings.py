@@ -82,6 +82,18 @@ class Settings(BaseSettings):
     refresh_seconds: float = Field(
         5.0, gt=0, description="How often the service looks for a new champion or snapshot [seconds]."
     )
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^@\s?#]+)?$",
+        description="OpenTelemetry collector that gets a trace of requests (extra `barista[otel]`), as "
+        "`http://collector:4318`; none by default.",
+    )
+    trace_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the requests that are traced; where a caller's trace comes in, it decides.",
+    )
     discount_rate: float = Field(
         0.1, gt=-1, le=10, description="Yearly rate at which money to come is discounted: 0.1 is 10%."
     )

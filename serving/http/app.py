@@ -34,12 +34,13 @@ from serving.http.operations import AnyText, Operation, operations, template
 from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.service import Service
 from serving.http.state import State
+from serving.http.tracing import Tracing
 from serving.outage import PATIENCE
 from serving.puller import reached
 from serving.shadow import Shadow
 
 
-def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
+def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | None = None) -> FastAPI:
     """The service over `state`; while it runs it looks for changes every `refresh_seconds`."""
     metrics, settings = metrics or Metrics(), state.workspace.settings
     _be_patient(state.workspace)
@@ -54,13 +55,18 @@ def create_app(state: State, metrics: Metrics | None = None) -> FastAPI:
     service.begin()
     guards = Guards.of(state.workspace)
     lifespan = partial(_lifespan, service, metrics, guards)
-    app = assemble(operations(service, metrics), guards, metrics, lifespan, state.workspace.settings)
+    app = assemble(operations(service, metrics), guards, metrics, lifespan, state.workspace.settings, tracing)
     app.state.service = service
     return app
 
 
 def assemble(
-    known: Sequence[Operation], guards: Guards, metrics: Metrics, lifespan: Lifespan[FastAPI], settings: Settings
+    known: Sequence[Operation],
+    guards: Guards,
+    metrics: Metrics,
+    lifespan: Lifespan[FastAPI],
+    settings: Settings,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """`known` operations behind `guards`, with the page, the document and the problems around them."""
     register_url_convertor("id", AnyText())
@@ -87,7 +93,7 @@ def assemble(
     app.add_middleware(Admission, limit=settings.most_requests, under_way=metrics.under_way.set)
     if settings.cors_origins:
         app.add_middleware(Origins, origins=settings.cors_origins)
-    app.add_middleware(Envelope, metrics=metrics, routes=templates)
+    app.add_middleware(Envelope, metrics=metrics, routes=templates, tracing=tracing)
     return app
 
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.metrics import Metrics
 from serving.http.problems import internal, respond
+from serving.http.tracing import Told, Tracing
 
 LOG = structlog.get_logger("barista.http")
 
@@ -32,10 +33,12 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Envelope:
-    """ASGI middleware; `routes` maps an endpoint to the path template that metrics and log lines name."""
+    """ASGI middleware; `routes` maps an endpoint to the path template that metrics, log lines and spans name."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Mapping[Any, str]) -> None:
-        self._app, self._metrics, self._routes = app, metrics, routes
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, routes: Mapping[Any, str], tracing: Tracing | None = None
+    ) -> None:
+        self._app, self._metrics, self._routes, self._tracing = app, metrics, routes, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,9 +62,10 @@ class Envelope:
                 raise
             await respond(internal(), request_id)(scope, receive, send_on)
         finally:
-            self._tell(scope, seen["status"], time.perf_counter() - started)
+            self._tell(scope, seen["status"], started, time.perf_counter())
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int, started: float, ended: float) -> None:
+        seconds = ended - started
         route = self._routes.get(scope.get("endpoint"), "other")
         method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "DELETE"} else "other"
         self._metrics.request(route, method, status, seconds)
@@ -73,6 +77,8 @@ class Envelope:
             ms=round(seconds * 1000, 2),
             request_id=scope["state"]["request_id"],
         )
+        if self._tracing is not None:  # the answer has left: nobody waits for this
+            self._tracing.tell(Told(route, method, status, started, ended, scope["headers"], scope["state"]))
 
 
 def _request_id(scope: Scope) -> str:

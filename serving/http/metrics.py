@@ -34,6 +34,7 @@ class Metrics:
         self._count_requests()
         self._count_states()
         self._count_challengers()
+        self.spans_lost = self._counter("spans_lost", "Spans the collector did not get, by why.", "why")
 
     def _count_requests(self) -> None:
         self.requests = self._counter("requests", "Requests answered.", "route", "method", "status")

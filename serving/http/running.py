@@ -21,6 +21,7 @@ from serving.http.app import create_app
 from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
+from serving.http.tracing import Tracing, load_exporter, open_tracing
 from serving.http.wire import Wire
 from serving.puller import Puller
 from serving.workers import GRACE, run_workers
@@ -48,9 +49,11 @@ class Running:
         With `tenants` in the settings every tenant's is opened.
 
         Raises:
-            SettingsError: an address beyond this machine without a key.
+            SettingsError: an address beyond this machine without a key, or traces without what sends them.
             WorkspaceError: no workspace.
         """
+        if settings.otlp_endpoint:
+            load_exporter()  # before the fork, so that workers share its memory
         if settings.tenants is not None:
             states = open_tenants(settings)
             return cls(settings, next(iter(states.values())), shared, states)
@@ -104,13 +107,16 @@ class Running:
             state.workspace.reopen()
         self._answer(listening)
 
-    def _app(self) -> ASGIApp:
-        metrics = Metrics(self.shared)
-        return tenants_app(self.settings, self.tenants, metrics) if self.tenants else create_app(self.state, metrics)
+    def _app(self, metrics: Metrics, tracing: Tracing | None) -> ASGIApp:
+        if self.tenants:
+            return tenants_app(self.settings, self.tenants, metrics, tracing)
+        return create_app(self.state, metrics, tracing)
 
     def _answer(self, listening: socket.socket) -> None:
+        metrics = Metrics(self.shared)
+        tracing = open_tracing(self.settings, metrics)  # here, after the fork: each worker sends its own
         config = uvicorn.Config(
-            self._app(),
+            self._app(metrics, tracing),
             http=Wire,
             log_config=None,
             access_log=False,
@@ -121,7 +127,11 @@ class Running:
         )
         for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after its graceful end
             signal.signal(each, _end)
-        uvicorn.Server(config).run(sockets=[listening])
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            if tracing is not None:
+                tracing.stop()
 
 
 def _has_keys(workspace: Workspace) -> bool:

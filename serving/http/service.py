@@ -102,6 +102,7 @@ class Service:
             raise self._no_offers(loaded)
         request = offer_request(body, snapshot.facts.minor_digits)
         ended = laps or Laps()
+        ended.of(snapshot.snapshot_id, loaded.versions, ("offers",))
         tail, stale = self._tail(body.customer_id)
         ended("state")
         ranking = loaded.answers.rank(request, tail.orders, as_of, ended)
@@ -142,6 +143,7 @@ class Service:
         `language` of the reasons, None for none.
         """
         loaded, ended = self.state.current(), laps or Laps()
+        ended.of(loaded.snapshot.snapshot_id, loaded.versions, ("churn", "value"))
         as_of = self._as_of(loaded)
         tail, stale = self._tail(customer_id)
         ended("state")

@@ -33,6 +33,7 @@ from serving.http.operations import Operation, json_answer
 from serving.http.requests import read_query
 from serving.http.service import Service
 from serving.http.state import State
+from serving.http.tracing import Tracing
 
 OPERATORS = frozenset({"/metrics"})
 """Paths that tell of all tenants: they are answered to the operator alone."""
@@ -53,12 +54,17 @@ def open_tenants(settings: Settings) -> dict[str, State]:
     return states
 
 
-def tenants_app(settings: Settings, states: Mapping[str, State], metrics: Metrics | None = None) -> "TenantsApp":
+def tenants_app(
+    settings: Settings,
+    states: Mapping[str, State],
+    metrics: Metrics | None = None,
+    tracing: Tracing | None = None,
+) -> "TenantsApp":
     """The service of all tenants; `settings` are the operator's."""
     counted = metrics or Metrics()
     parts: dict[str, dict[str, float]] = {}
-    apps = {name: create_app(state, _metrics_of(name, counted, parts)) for name, state in states.items()}
-    return TenantsApp(apps, _operators(settings, apps, counted))
+    apps = {name: create_app(state, _metrics_of(name, counted, parts), tracing) for name, state in states.items()}
+    return TenantsApp(apps, _operators(settings, apps, counted, tracing))
 
 
 class TenantsApp:
@@ -113,7 +119,7 @@ def _metrics_of(name: str, metrics: Metrics, parts: dict[str, dict[str, float]])
     return own
 
 
-def _operators(settings: Settings, apps: Mapping[str, FastAPI], metrics: Metrics) -> FastAPI:
+def _operators(settings: Settings, apps: Mapping[str, FastAPI], metrics: Metrics, tracing: Tracing | None) -> FastAPI:
     """The page, the probes and the metrics; what a tenant would be asked for is refused here."""
     ring = Keyring(settings.api_key, NoKeys, lambda: 0.0, always=True, setting_opens=OPERATOR_KEY)
     ring.refresh()
@@ -129,7 +135,7 @@ def _operators(settings: Settings, apps: Mapping[str, FastAPI], metrics: Metrics
                 await stack.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    return assemble(operations, guards, metrics, lifespan, settings)
+    return assemble(operations, guards, metrics, lifespan, settings, tracing)
 
 
 def _none(_kind: type[Any]) -> Any:

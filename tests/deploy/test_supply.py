@@ -50,11 +50,12 @@ def test_the_lock_is_what_was_tested():
 
 
 def test_the_lock_holds_all_that_is_needed():
-    """Every dependency of the program and of its tokens is locked."""
+    """Every dependency of the program, of its tokens and of its traces is locked."""
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["oauth"]]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["oauth"], *extras["otel"]]
     named = {normal(re.match(r"[A-Za-z0-9._-]+", each)[0]) for each in needed}
     assert named - set(pins(LOCK.read_text())) == set()
 

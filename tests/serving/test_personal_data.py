@@ -15,6 +15,7 @@ from recsys.testing.published import publish_models, publish_snapshot
 from recsys.workspace import Workspace, tenants_of
 from tests.docs.http_parts import known_operations
 from tests.serving import signing
+from tests.serving.collecting import traced
 from tests.serving.test_processes import CLIENT, serving
 from tests.serving.two_tenants import make_tenants
 
@@ -61,6 +62,23 @@ def test_no_log_line_metric_or_error_holds_a_canary(make_workspace, purchase):
     assert ("/v1/customers/{customer_id}" in log, CANARY in log, key in log) == (True, False, False)
     assert ("barista_requests_total" in metrics, CANARY in metrics) == (True, False)
     assert [text for text in errors if CANARY in text] == []
+
+
+def test_no_span_holds_a_canary(make_workspace, purchase):
+    """Every operation, right and wrong requests, with headers of a trace that name a canary: spans are clean."""
+    workspace = make_workspace()
+    key, _ = KeyStore(workspace.database()).create("test", ["admin"])
+    trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": f"shop={CANARY}", "baggage": f"id={CANARY}"}
+    right = {"Authorization": f"Bearer {key}"} | trace
+    shown = (right, {"Authorization": f"Bearer {CANARY}", "traceparent": CANARY}, right | {"Idempotency-Key": CANARY})
+    with traced(workspace) as service:
+        for operation in known_operations():
+            for (method, path, more), headers in product(requests(purchase, operation), shown):
+                service.http.request(method, path, headers=headers, **more)
+        texts = [span.to_json() for span in service.told()]
+    names = " ".join(texts)
+    assert (len(texts) > 200, "/v1/customers/{customer_id}/scores" in names, "ranking" in names) == (True, True, True)
+    assert [text for text in texts if CANARY in text or key in text] == []
 
 
 def spoilt_tokens():
