@@ -43,7 +43,7 @@ def score(
     """
     customer = serving.snapshot.customers.index(customer_id)
     rows = rows_at(serving.snapshot, customer, as_of, events)
-    seen = _look(serving, rows)
+    seen = look(serving, rows)
     return ScoresAnswer(
         customer_id=customer_id,
         as_of=as_of,
@@ -54,7 +54,7 @@ def score(
     )
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What both models are applied to: feature rows (1, N_FEATURES) by horizon, and how purchases grow.
 
     grown  expected purchases of a year over those of the value model's horizon
@@ -65,7 +65,7 @@ class _Seen(NamedTuple):
     grown: float
 
 
-def _look(serving: Serving, rows: CustomerRows) -> _Seen:
+def look(serving: Serving, rows: CustomerRows) -> Seen:
     """All kernels over one customer in one call: the calls cost more than most of the kernels."""
     value = serving.value.horizon_days if serving.value else YEAR
     churn = serving.churn.horizon_days if serving.churn else value
@@ -83,7 +83,7 @@ def _look(serving: Serving, rows: CustomerRows) -> _Seen:
         serving.desk().counts,
         table,
     )
-    return _Seen(table[:1], table[1:], grown)
+    return Seen(table[:1], table[1:], grown)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -105,25 +105,7 @@ def _look_at(
     return growth(h, low, high, as_of, zone, base, value, float(YEAR))
 
 
-def features(serving: Serving, rows: CustomerRows, horizon_days: int) -> npt.NDArray[np.float32]:
-    """Feature row (1, N_FEATURES) of one customer."""
-    out = np.empty((1, N_FEATURES), np.float32)
-    customer_row(
-        rows.arrays,
-        rows.low,
-        rows.high,
-        rows.as_of,
-        serving.cat.product_item,
-        serving.zone,
-        serving.population.arrays.base,
-        float(horizon_days),
-        serving.desk().counts,
-        out[0],
-    )
-    return out
-
-
-def _churn(serving: Serving, rows: CustomerRows, seen: _Seen, language: Language | None) -> ChurnScore | None:
+def _churn(serving: Serving, rows: CustomerRows, seen: Seen, language: Language | None) -> ChurnScore | None:
     """The churn score, with reasons if there is a language to tell them in."""
     model, row = serving.churn, seen.churn
     if model is None:
@@ -134,7 +116,7 @@ def _churn(serving: Serving, rows: CustomerRows, seen: _Seen, language: Language
     return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why, model.threshold)
 
 
-def _value(serving: Serving, customer: int, rows: CustomerRows, seen: _Seen) -> ValueScore | None:
+def _value(serving: Serving, customer: int, rows: CustomerRows, seen: Seen) -> ValueScore | None:
     model = serving.value
     if model is None:
         return None

@@ -14,7 +14,7 @@ from recsys.data.snapshot import Snapshot
 from recsys.data.tail import rows_at
 from recsys.data.truncate import until
 from recsys.decisioning import OfferRequest, OffersAnswer, ScoresAnswer, Serving, recommend, score
-from recsys.decisioning.scores import features
+from recsys.decisioning.scores import look
 from recsys.features.customer import customer_table
 from recsys.population.facts import Population
 from recsys.population.fit import fit_population
@@ -132,8 +132,9 @@ def test_online_features_equal_batch_features(table: pl.DataFrame, threads: int)
     serving = linear_serving(builders.snapshot(table, catalogue=catalogue()))
     snapshot, as_of = serving.snapshot, serving.snapshot.as_of
     batch = table_of(snapshot, serving.population, as_of, threads=threads)
-    online = [features(serving, rows_at(snapshot, i, as_of), HORIZON) for i in range(len(snapshot.customers))]
-    assert np.concatenate(online).tobytes() == batch.tobytes()
+    online = [look(serving, rows_at(snapshot, i, as_of)) for i in range(len(snapshot.customers))]
+    rows = [np.concatenate([getattr(each, name) for each in online]).tobytes() for name in ("churn", "value")]
+    assert rows == [batch.tobytes()] * 2
 
 
 @EXAMPLES
