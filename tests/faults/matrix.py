@@ -158,7 +158,7 @@ ROWS = (
     ),
     Row(
         "five times more requests than it can answer",
-        "a worker takes on `most_requests` and refuses more by 503 with `Retry-After` at once; requests on new connections "
+        "a worker takes on `most_requests` and refuses more by 503 with `Retry-After` at once; new connections "
         "that come faster than they can be accepted wait unanswered, so bound them in front",
         "tests/serving/test_admission.py",
         "service",
