@@ -50,6 +50,7 @@ PANELS = (
     Panel("Swaps by result", "reqps", _rate("barista_swaps_total", "result")),
     Panel("Refused states", "reqps", _rate("barista_refusals_total", "reason")),
     Panel("Time of a swap", "s", _quantiles("barista_swap_seconds", "job", "swap")),
+    Panel("Spans that were lost", "reqps", _rate("barista_spans_lost_total", "why")),
     Panel("Shadow: requests by fate", "reqps", _rate("barista_shadow_requests_total", "fate")),
     Panel("Shadow: the same offers", "percentunit", _mean("barista_shadow_overlap", "challenger", "{{challenger}}")),
     Panel("Shadow: rank distance", "short", _mean("barista_shadow_rank_distance", "challenger", "{{challenger}}")),

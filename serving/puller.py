@@ -7,10 +7,11 @@ not believed: a bundle counts when its digests, its signature and its golden row
 
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,11 +68,20 @@ def _watch(child: "subprocess.Popen[bytes]") -> bool:
     """Until the child ends or says nothing for too long; False when this process should end too."""
     assert child.stdout is not None
     while True:
-        ready, _, _ = select.select([child.stdout, sys.stdin], [], [], PATIENCE)
+        ready = _heard([child.stdout, sys.stdin], PATIENCE)
         if sys.stdin in ready:
             return False
         if child.stdout not in ready or not os.read(child.stdout.fileno(), 1024):
             return True
+
+
+def _heard(files: Sequence[IO[Any]], seconds: float) -> list[IO[Any]]:
+    """Those of `files` that have something to read or ended, within `seconds`; descriptors may have any number."""
+    with selectors.PollSelector() as selector:
+        for file in files:
+            selector.register(file, selectors.EVENT_READ)
+        ready = {key.fd for key, _ in selector.select(seconds)}
+    return [file for file in files if file.fileno() in ready]
 
 
 def pull_again_and_again(seconds: float, workspaces: list[Path], told: IO[str]) -> None:
@@ -82,8 +92,7 @@ def pull_again_and_again(seconds: float, workspaces: list[Path], told: IO[str]) 
             each.pull()
         told.write("pulled\n")
         told.flush()
-        ready, _, _ = select.select([sys.stdin], [], [], seconds)
-        if ready:
+        if _heard([sys.stdin], seconds):
             return
 
 
