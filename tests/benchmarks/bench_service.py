@@ -162,7 +162,7 @@ def _write_answers(case: Case, side: Side, place: Path) -> None:
 
 
 def _check_same(case: Case, empty: Side, place: Path) -> None:
-    """Refuse an empty endpoint that returns other JSON than the service did: it would be cheaper than it ought to be."""
+    """Refuse an empty endpoint that returns other JSON than the service did: less to write is cheaper."""
     for name, answer in _answers(case, empty).items():
         check_same(name, (place / name).read_bytes(), answer)
 

@@ -7,7 +7,8 @@ plain   the service as one would write it at first: `def`, pydantic, the same ca
 import argparse
 import os
 import types
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -38,7 +39,7 @@ def _kind_of(kind: Any) -> Any:
     if origin is Annotated:
         return _kind_of(inside[0])
     if origin in {Union, types.UnionType}:
-        return Union[tuple(_kind_of(each) for each in inside)]
+        return reduce(or_, (_kind_of(each) for each in inside))
     if origin is tuple:
         return list[_kind_of(inside[0])]  # type: ignore[misc]
     if origin is dict:
