@@ -9,7 +9,7 @@ import numpy.typing as npt
 from recsys.data.clock import DAY
 from recsys.data.history import HistoryArrays
 from recsys.population.factors import all_scores, fold_in
-from recsys.population.facts import PopulationArrays
+from recsys.population.facts import Following, Neighbours, Peers, PopulationArrays, Transitions
 from recsys.population.witnesses import FADE_BASKETS, MOST_WITNESSES, PROFILE
 
 HALF_LIFE = 60.0
@@ -134,85 +134,90 @@ def own_items(h: HistoryArrays, low: int, high: int, as_of: int, cat: CatalogueA
         np.zeros(6, np.int64),
         np.zeros(2, np.int64),
     )
-    purchases = 0
-    for order in range(low, high):
-        purchases += _has_item(h, order, cat.product_item)
-    position = 0
-    for order in range(low, high):
-        if _has_item(h, order, cat.product_item):
-            _add_order(h, order, position, purchases, as_of, cat.product_item, scratch.slot, own)
-            position += 1
+    purchases = _purchases(h, low, high, cat.product_item)
+    _add_orders(h, low, high, purchases, as_of, cat.product_item, scratch.slot, own)
     own.counts[1] = purchases
     return own
 
 
 @numba.njit(cache=True, nogil=True)
-def _has_item(h: HistoryArrays, order: int, product_item: Any) -> bool:
-    for line in range(h.line_start[order], h.line_start[order + 1]):
-        product = h.line_product[line]
-        if h.line_quantity[line] > 0 and product >= 0 and product_item[product] >= 0:
+def _purchases(h: HistoryArrays, low: int, high: int, product_item: Any) -> int:
+    """How many of the orders `low:high` hold an item."""
+    start, product, quantity, n = h.line_start, h.line_product, h.line_quantity, 0
+    for order in range(low, high):
+        n += _has_item(start[order], start[order + 1], product, quantity, product_item)
+    return n
+
+
+@numba.njit(cache=True, nogil=True)
+def _has_item(first: int, last: int, product: Any, quantity: Any, product_item: Any) -> bool:
+    for line in range(first, last):
+        if quantity[line] > 0 and product[line] >= 0 and product_item[product[line]] >= 0:
             return True
     return False
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_order(
-    h: HistoryArrays, order: int, position: int, purchases: int, as_of: int, product_item: Any, slots: Any, own: Own
+def _add_orders(
+    h: HistoryArrays, low: int, high: int, purchases: int, as_of: int, product_item: Any, slots: Any, own: Own
 ) -> None:
-    at = h.order_time[order]
-    days = (as_of - at) / DAY
-    fast, slow = FADE_BASKETS ** np.float64(purchases - 1 - position), 0.5 ** (days / HALF_LIFE)
-    recent, size, new = position >= purchases - 5, 0, 0
-    for line in range(h.line_start[order], h.line_start[order + 1]):
-        product = h.line_product[line]
-        item = product_item[product] if product >= 0 else -1
-        if item < 0 or h.line_quantity[line] <= 0:
+    """All orders, oldest first; arrays are taken out of their tuples before the loops, see `pair_rows`."""
+    times, start, product, amount, quantity = h.order_time, h.line_start, h.line_product, h.line_amount, h.line_quantity
+    items, orders, last, positions, counts = own.item, own.orders, own.last, own.position, own.counts
+    first, gap, streak, fast, slow = own.first, own.gap, own.streak, own.fast, own.slow
+    orders_28, orders_91, spend, pieces = own.orders_28, own.orders_91, own.spend, own.quantity
+    position = 0
+    for order in range(low, high):
+        if not _has_item(start[order], start[order + 1], product, quantity, product_item):
             continue
-        k = slots[item]
-        if k < 0:
-            k = own.counts[0]
-            own.counts[0] += 1
-            slots[item] = k
-            own.item[k], own.first[k] = item, at
-            new += 1
-        own.spend[k] += h.line_amount[line]
-        own.quantity[k] += h.line_quantity[line]
-        if own.position[k] == position:
-            continue
-        own.gap[k] = (at - own.last[k]) / DAY if own.orders[k] > 0 else np.nan
-        own.streak[k] = own.streak[k] + 1 if own.orders[k] > 0 and own.position[k] == position - 1 else 1
-        own.orders[k] += 1
-        own.last[k], own.position[k] = at, position
-        own.fast[k] += fast
-        own.slow[k] += slow
-        own.orders_28[k] += days < 28
-        own.orders_91[k] += days < 91
-        size += 1
-    own.counts[2] += size
-    own.counts[3] = size
-    own.counts[4] += new if recent else 0
-    own.counts[5] += size if recent else 0
-    own.times[0] = at if position == 0 else own.times[0]
-    own.times[1] = at
+        at = times[order]
+        days = (as_of - at) / DAY
+        faded = FADE_BASKETS ** np.float64(purchases - 1 - position), 0.5 ** (days / HALF_LIFE)
+        recent, size, new = position >= purchases - 5, 0, 0
+        for line in range(start[order], start[order + 1]):
+            item = product_item[product[line]] if product[line] >= 0 else -1
+            if item < 0 or quantity[line] <= 0:
+                continue
+            k = slots[item]
+            if k < 0:
+                k = counts[0]
+                counts[0] += 1
+                slots[item] = k
+                items[k], first[k] = item, at
+                new += 1
+            spend[k] += amount[line]
+            pieces[k] += quantity[line]
+            if positions[k] == position:
+                continue
+            gap[k] = (at - last[k]) / DAY if orders[k] > 0 else np.nan
+            streak[k] = streak[k] + 1 if orders[k] > 0 and positions[k] == position - 1 else 1
+            orders[k] += 1
+            last[k], positions[k] = at, position
+            fast[k] += faded[0]
+            slow[k] += faded[1]
+            orders_28[k] += days < 28
+            orders_91[k] += days < 91
+            size += 1
+        counts[2] += size
+        counts[3] = size
+        counts[4] += new if recent else 0
+        counts[5] += size if recent else 0
+        own.times[0] = at if position == 0 else own.times[0]
+        own.times[1] = at
+        position += 1
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays, scratch: Scratch) -> int:
     """Fill the scores of `scratch` from what the customer bought; returns how many items are in `scratch.touched`."""
-    n, n_touched = own.counts[0], 0
-    recent_from = own.counts[1] - RECENT_BASKETS
-    weights = np.empty(max(1, n))
-    for k in range(n):
-        item = own.item[k]
-        weights[k] = np.log1p(np.float64(own.orders[k]))
-        n_touched = _near(own, k, own.position[k] >= recent_from, population, scratch, n_touched)
-        if own.position[k] >= recent_from:
-            n_touched = _next(item, population, scratch, n_touched)
-        if own.position[k] == own.counts[1] - 1:
-            n_touched = _after(item, population, scratch, n_touched)
-        _add_family(own, k, cat, scratch)
+    n, recent_from = own.counts[0], own.counts[1] - RECENT_BASKETS
+    n_touched = _near(own, recent_from, population.neighbours, scratch, 0)
+    n_touched = _next(own, recent_from, population.transitions, scratch, n_touched)
+    n_touched = _after(own, population.following, scratch, n_touched)
+    _add_families(own, cat, scratch.family, scratch.group)
     n_touched = _from_peers(own, population, scratch, n_touched)
     if n > 0:
+        weights = np.log1p(own.orders[:n].astype(np.float64))
         all_scores(population.factors, fold_in(population.factors, own.item, weights, n), scratch.als)
     else:
         scratch.als[:] = np.float32(0.0)
@@ -220,59 +225,70 @@ def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays,
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_family(own: Own, k: int, cat: CatalogueArrays, scratch: Scratch) -> None:
-    family, group = cat.item_family[own.item[k]], cat.item_group[own.item[k]]
-    if family >= 0:
-        scratch.family[0, family] += own.slow[k]
-        scratch.family[1, family] = max(scratch.family[1, family], np.float64(own.last[k]))
-        scratch.family[2, family] += 1
-    if group >= 0:
-        scratch.group[0, group] += own.slow[k]
+def _add_families(own: Own, cat: CatalogueArrays, families: Any, groups: Any) -> None:
+    items, slow, last, item_family, item_group = own.item, own.slow, own.last, cat.item_family, cat.item_group
+    for k in range(own.counts[0]):
+        family, group = item_family[items[k]], item_group[items[k]]
+        if family >= 0:
+            families[0, family] += slow[k]
+            families[1, family] = max(families[1, family], np.float64(last[k]))
+            families[2, family] += 1
+        if group >= 0:
+            groups[0, group] += slow[k]
 
 
 @numba.njit(cache=True, nogil=True)
-def _touch(item: int, scratch: Scratch, n_touched: int) -> Any:
-    if scratch.seen[item] == 0:
-        scratch.seen[item] = 1
-        scratch.touched[n_touched] = item
+def _touch(item: int, seen: Any, touched: Any, n_touched: int) -> Any:
+    if seen[item] == 0:
+        seen[item] = 1
+        touched[n_touched] = item
         return n_touched + 1
     return n_touched
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _near(own: Own, k: int, recent: bool, population: PopulationArrays, scratch: Scratch, n_touched: int) -> int:
-    near = population.neighbours
-    item, weight = own.item[k], np.float32(np.log1p(own.slow[k]))
-    for j in range(near.item.shape[1]):
-        other = near.item[item, j]
-        if other < 0:
-            break
-        similarity = near.similarity[item, j]
-        n_touched = _touch(other, scratch, n_touched)
-        scratch.near[other] += weight * similarity
-        if recent:
-            scratch.recent[other] += similarity
+def _near(own: Own, recent_from: int, near: Neighbours, scratch: Scratch, n_touched: int) -> Any:
+    others, similarities, sums, recent = near.item, near.similarity, scratch.near, scratch.recent
+    items, position, slow, seen, touched = own.item, own.position, own.slow, scratch.seen, scratch.touched
+    for k in range(own.counts[0]):
+        item, weight = items[k], np.float32(np.log1p(slow[k]))
+        for j in range(others.shape[1]):
+            other, similarity = others[item, j], similarities[item, j]
+            if other < 0:
+                break
+            n_touched = _touch(other, seen, touched, n_touched)
+            sums[other] += weight * similarity
+            if position[k] >= recent_from:
+                recent[other] += similarity
     return n_touched
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _next(item: int, population: PopulationArrays, scratch: Scratch, n_touched: int) -> int:
-    following = population.transitions
-    for j in range(following.item.shape[1]):
-        other = following.item[item, j]
-        if other < 0:
-            break
-        n_touched = _touch(other, scratch, n_touched)
-        scratch.next[other] = max(scratch.next[other], following.rate[item, j])
+def _next(own: Own, recent_from: int, following: Transitions, scratch: Scratch, n_touched: int) -> Any:
+    others, rates, largest = following.item, following.rate, scratch.next
+    items, position, seen, touched = own.item, own.position, scratch.seen, scratch.touched
+    for k in range(own.counts[0]):
+        if position[k] < recent_from:
+            continue
+        for j in range(others.shape[1]):
+            other = others[items[k], j]
+            if other < 0:
+                break
+            n_touched = _touch(other, seen, touched, n_touched)
+            largest[other] = max(largest[other], rates[items[k], j])
     return n_touched
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _after(item: int, population: PopulationArrays, scratch: Scratch, n_touched: int) -> Any:
-    following = population.following
-    for at in range(following.start[item], following.start[item + 1]):
-        n_touched = _touch(following.item[at], scratch, n_touched)
-        scratch.after[following.item[at]] += following.excess[at]
+def _after(own: Own, following: Following, scratch: Scratch, n_touched: int) -> Any:
+    start, others, excess, sums = following.start, following.item, following.excess, scratch.after
+    items, position, seen, touched = own.item, own.position, scratch.seen, scratch.touched
+    for k in range(own.counts[0]):
+        if position[k] != own.counts[1] - 1:
+            continue
+        for at in range(start[items[k]], start[items[k] + 1]):
+            n_touched = _touch(others[at], seen, touched, n_touched)
+            sums[others[at]] += excess[at]
     return n_touched
 
 
@@ -280,26 +296,34 @@ def _after(item: int, population: PopulationArrays, scratch: Scratch, n_touched:
 def _from_peers(own: Own, population: PopulationArrays, scratch: Scratch, n_touched: int) -> Any:
     """Likeness of the customer's profile to each witness, and what the most like took last."""
     peers, n_met = population.peers, 0
+    start, customer, weights_of, items, like, met = (
+        peers.start,
+        peers.customer,
+        peers.weight,
+        own.item,
+        scratch.like,
+        scratch.met,
+    )
     slots, weights = _profile(own, population.items.rarity)
     for at in range(len(slots)):
-        item, weight = own.item[slots[at]], np.float32(weights[at])
-        for place in range(peers.start[item], peers.start[item + 1]):
-            witness = peers.customer[place]
-            if scratch.like[witness] == 0:
-                scratch.met[n_met] = witness
+        item, weight = items[slots[at]], np.float32(weights[at])
+        for place in range(start[item], start[item + 1]):
+            witness = customer[place]
+            if like[witness] == 0:
+                met[n_met] = witness
                 n_met += 1
-            scratch.like[witness] += weight * peers.weight[place]
-    return _add_peers(population, scratch, n_met, n_touched)
+            like[witness] += weight * weights_of[place]
+    return _add_peers(peers, scratch, n_met, n_touched)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _profile(own: Own, rarity: Any) -> Any:
     """Slots and weights of the PROFILE strongest items, ties by item; weights have length 1. As in `profiles`."""
-    n = own.counts[0]
-    by_item = np.argsort(own.item[:n], kind="mergesort")
+    n, items, fast = own.counts[0], own.item, own.fast
+    by_item = np.argsort(items[:n], kind="mergesort")
     strength = np.empty(n)
     for k in range(n):
-        strength[k] = -own.fast[by_item[k]] * np.float64(rarity[own.item[by_item[k]]])
+        strength[k] = -fast[by_item[k]] * np.float64(rarity[items[by_item[k]]])
     order = np.argsort(strength, kind="mergesort")[:PROFILE]
     squares = 0.0
     for k in order:
@@ -309,31 +333,32 @@ def _profile(own: Own, rarity: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_peers(population: PopulationArrays, scratch: Scratch, n_met: int, n_touched: int) -> int:
+def _add_peers(peers: Peers, scratch: Scratch, n_met: int, n_touched: int) -> int:
     """Newest baskets of about PEERS witnesses most like the customer, by likeness and freshness, as shares.
 
     Likeness is told apart in steps; all witnesses of the last step that is reached count.
     """
-    peers, met = population.peers, scratch.met[:n_met]
+    met, like, shares, seen, touched = scratch.met[:n_met], scratch.like, scratch.peers, scratch.seen, scratch.touched
+    fresh, start, items = peers.fresh, peers.basket_start, peers.basket_item
     steps = np.zeros(STEPS_OF_LIKENESS + 1, np.int64)
     for witness in met:
-        steps[_step(scratch.like[witness])] += 1
+        steps[_step(like[witness])] += 1
     least, reached = STEPS_OF_LIKENESS, steps[STEPS_OF_LIKENESS]
     while least > 0 and reached < PEERS:
         least -= 1
         reached += steps[least]
     total = np.float32(0.0)
     for witness in met:
-        if _step(scratch.like[witness]) >= least:
-            weight = scratch.like[witness] * peers.fresh[witness]
+        if _step(like[witness]) >= least:
+            weight = like[witness] * fresh[witness]
             total += weight
-            for at in range(peers.basket_start[witness], peers.basket_start[witness + 1]):
-                n_touched = _touch(peers.basket_item[at], scratch, n_touched)
-                scratch.peers[peers.basket_item[at]] += weight
-        scratch.like[witness] = np.float32(0.0)
+            for at in range(start[witness], start[witness + 1]):
+                n_touched = _touch(items[at], seen, touched, n_touched)
+                shares[items[at]] += weight
+        like[witness] = np.float32(0.0)
     total = max(total, np.float32(1e-9))
     for at in range(n_touched):
-        scratch.peers[scratch.touched[at]] /= total
+        shares[touched[at]] /= total
     return n_touched
 
 
@@ -346,15 +371,19 @@ def _step(likeness: float) -> int:
 @numba.njit(cache=True, nogil=True)
 def clean(own: Own, cat: CatalogueArrays, scratch: Scratch, n_touched: int) -> None:
     """Undo what `own_items` and `point_to_items` wrote to `scratch`."""
+    items, slot, families, groups = own.item, scratch.slot, scratch.family, scratch.group
+    item_family, item_group = cat.item_family, cat.item_group
     for k in range(own.counts[0]):
-        item = own.item[k]
-        scratch.slot[item] = -1
-        if cat.item_family[item] >= 0:
-            scratch.family[:, cat.item_family[item]] = 0.0
-        if cat.item_group[item] >= 0:
-            scratch.group[:, cat.item_group[item]] = 0.0
+        item = items[k]
+        slot[item] = -1
+        if item_family[item] >= 0:
+            families[:, item_family[item]] = 0.0
+        if item_group[item] >= 0:
+            groups[:, item_group[item]] = 0.0
+    near, recent, following, after = scratch.near, scratch.recent, scratch.next, scratch.after
+    peers, seen, touched = scratch.peers, scratch.seen, scratch.touched
     for k in range(n_touched):
-        item = scratch.touched[k]
-        scratch.near[item], scratch.recent[item], scratch.next[item] = np.float32(0), np.float32(0), np.float32(0)
-        scratch.after[item], scratch.peers[item] = np.float32(0), np.float32(0)
-        scratch.seen[item] = 0
+        item = touched[k]
+        near[item], recent[item], following[item] = np.float32(0), np.float32(0), np.float32(0)
+        after[item], peers[item] = np.float32(0), np.float32(0)
+        seen[item] = 0
