@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from recsys.features.personal import CatalogueArrays, Own, Scratch
+from recsys.features.personal import CatalogueArrays, Own, Scratch, ranked
 from recsys.population.facts import Popular, PopulationArrays
 
 SOURCES = (
@@ -24,6 +24,8 @@ SOURCES = (
 OWN_BIT = 1
 LIST = 100
 """Length of each source's list."""
+LAST_ITEM = 2**32 - 1
+"""Items are numbered up to here at most; positive float32 numbers sort as their bits do."""
 FAMILIES = 4
 """Families whose popular items are proposed."""
 REPEAT, NEW, MIXED = 0, 1, 2
@@ -70,14 +72,9 @@ def _own_list(own: Own, allowed: Any, out: Any) -> int:
         if allowed[own.item[k]]:
             out[n] = k
             n += 1
-    slots = out[:n]
-    keys = np.empty(n)
-    for at in range(n):
-        keys[at] = -own.fast[slots[at]]
+    slots = out[:n].copy()
     items = own.item[slots]
-    by_item = np.argsort(items, kind="mergesort")
-    order = by_item[np.argsort(keys[by_item], kind="mergesort")]
-    out[:n] = items[order]
+    out[:n] = items[ranked(-own.fast[slots], items)]
     return n
 
 
@@ -108,22 +105,17 @@ def new_lists(
 @numba.njit(cache=True, nogil=True)
 def _best(touched: Any, n_touched: int, score: Any, allowed: Any, slot: Any, out: Any) -> None:
     """Items with the largest positive score, ties by item, among `touched` (or all items if `n_touched` < 0)."""
-    size, n = len(out), 0
-    values = np.empty(size, np.float32)
-    for at in range(n_touched if n_touched >= 0 else len(score)):
+    seen = n_touched if n_touched >= 0 else len(score)
+    keys, bits, n = np.empty(seen, np.uint64), score.view(np.uint32), 0
+    for at in range(seen):
         item = touched[at] if n_touched >= 0 else at
-        x = score[item]
-        if x <= 0 or slot[item] >= 0 or not allowed[item]:
-            continue
-        if n == size and (x < values[n - 1] or (x == values[n - 1] and item > out[n - 1])):
-            continue
-        place = n if n < size else size - 1
-        while place > 0 and (x > values[place - 1] or (x == values[place - 1] and item < out[place - 1])):
-            if place < size:
-                values[place], out[place] = values[place - 1], out[place - 1]
-            place -= 1
-        values[place], out[place] = x, item
-        n = min(size, n + 1)
+        if score[item] > 0 and slot[item] < 0 and allowed[item]:
+            keys[n] = (np.uint64(bits[item]) << np.uint64(32)) | np.uint64(LAST_ITEM - item)
+            n += 1
+    best = keys[:n] if n <= len(out) else np.partition(keys[:n], n - len(out))[n - len(out) :]
+    best = np.sort(best)
+    for rank in range(len(best)):
+        out[rank] = LAST_ITEM - np.int64(best[len(best) - 1 - rank] & np.uint64(LAST_ITEM))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -143,27 +135,39 @@ def _family(own: Own, cat: CatalogueArrays, popular: Popular, allowed: Any, scra
     """Popular items of the families the customer buys most, an equal share of each family."""
     n, share = 0, max(1, len(out) // FAMILIES)
     chosen = np.full(FAMILIES, -1, np.int64)
+    slot, faded, starts, popular_items = scratch.slot, scratch.family[0], popular.family_start, popular.family_items
     for rank in range(FAMILIES):
-        best = -1
-        for k in range(own.counts[0]):
-            family = cat.item_family[own.item[k]]
-            if family < 0 or (chosen[:rank] == family).any():
-                continue
-            if (
-                best < 0
-                or scratch.family[0, family] > scratch.family[0, best]
-                or (scratch.family[0, family] == scratch.family[0, best] and family < best)
-            ):
-                best = family
+        best = _strongest(own.item[: own.counts[0]], cat.item_family, faded, chosen[:rank])
         if best < 0:
             return
         chosen[rank] = best
         taken = 0
-        for at in range(popular.family_start[best], popular.family_start[best + 1]):
-            item = popular.family_items[at]
-            if taken < share and allowed[item] and scratch.slot[item] < 0:
+        for at in range(starts[best], starts[best + 1]):
+            item = popular_items[at]
+            if taken < share and allowed[item] and slot[item] < 0:
                 out[n] = item
                 n, taken = n + 1, taken + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _strongest(items: Any, item_family: Any, faded: Any, chosen: Any) -> int:
+    """The family of `items` with the most faded orders that is not `chosen` yet, ties by family; -1 for none."""
+    best = -1
+    for item in items:
+        family = item_family[item]
+        if family < 0 or _among(family, chosen):
+            continue
+        if best < 0 or faded[family] > faded[best] or (faded[family] == faded[best] and family < best):
+            best = family
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def _among(wanted: int, values: Any) -> bool:
+    for value in values:  # noqa: SIM110  numba knows no generators here
+        if value == wanted:
+            return True
+    return False
 
 
 @numba.njit(cache=True, nogil=True)

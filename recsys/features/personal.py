@@ -320,16 +320,28 @@ def _from_peers(own: Own, population: PopulationArrays, scratch: Scratch, n_touc
 def _profile(own: Own, rarity: Any) -> Any:
     """Slots and weights of the PROFILE strongest items, ties by item; weights have length 1. As in `profiles`."""
     n, items, fast = own.counts[0], own.item, own.fast
-    by_item = np.argsort(items[:n], kind="mergesort")
     strength = np.empty(n)
     for k in range(n):
-        strength[k] = -fast[by_item[k]] * np.float64(rarity[items[by_item[k]]])
-    order = np.argsort(strength, kind="mergesort")[:PROFILE]
+        strength[k] = -fast[k] * np.float64(rarity[items[k]])
+    order = ranked(strength, items)[:PROFILE]
     squares = 0.0
     for k in order:
         squares += strength[k] * strength[k]
     scale = np.sqrt(squares) if squares > 0 else 1.0
-    return by_item[order], -strength[order] / scale
+    return order, -strength[order] / scale
+
+
+@numba.njit(cache=True, nogil=True)
+def ranked(keys: Any, items: Any) -> Any:
+    """Places of the `keys` (n,), smallest first, ties by `items`."""
+    order = np.argsort(keys)
+    for at in range(1, len(order)):
+        moved, place = order[at], at
+        while place > 0 and keys[order[place - 1]] == keys[moved] and items[order[place - 1]] > items[moved]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = moved
+    return order
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
