@@ -16,9 +16,9 @@ from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
 from recsys.decisioning.timing import after
 from recsys.decisioning.words import Language, checked_language
-from recsys.decisioning.worth import MIDDLE, Known, flow_at, intervals, tier, worth
+from recsys.decisioning.worth import MIDDLE, Known, flow_of, intervals, tier, worth
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row, other_horizon
-from recsys.features.timing import growth, next_purchase
+from recsys.features.timing import growth_of, next_purchase
 from recsys.models.value import ValueModel, carried_one
 from recsys.population.facts import Base, Timing
 from recsys.population.timing import HIGH, LEVELS, LOW
@@ -73,7 +73,7 @@ PAST = QUANTILES + len(LEVELS)
 FLOW = PAST + 3
 TOLD = FLOW + 3
 """Places in `Seen.told`: purchases of a year over those of the value model's horizon; purchase days and quantiles of
-`next_purchase`; `historic`; `flow_at`."""
+`next_purchase`; `historic`; `flow_of`."""
 
 
 def look(serving: Serving, rows: CustomerRows) -> Seen:
@@ -117,12 +117,12 @@ def _look_at(
     told: Any,
 ) -> None:
     churn, value, days, daily = terms
-    customer_row(h, low, high, as_of, product_item, zone, base, churn, scratch, table[0])
-    other_horizon(h, low, high, as_of, zone, base, value, table[0], table[1])
-    told[GROWN] = growth(h, low, high, as_of, zone, base, value, float(YEAR))
+    own = customer_row(h, low, high, as_of, product_item, zone, base, churn, scratch, table[0])
+    other_horizon(h, low, high, as_of, own, base, value, table[0], table[1])
+    told[GROWN] = growth_of(own, base, value, float(YEAR))
     told[BOUGHT], _, told[QUANTILES:PAST] = next_purchase(h, low, high, as_of, zone, timing)
     told[PAST], told[PAST + 1], told[PAST + 2] = historic(h, low, high, as_of, unit_cost)
-    told[FLOW], told[FLOW + 1], told[FLOW + 2] = flow_at(h, low, high, as_of, zone, base, value, days, daily)
+    told[FLOW], told[FLOW + 1], told[FLOW + 2] = flow_of(own, base, value, days, daily)
 
 
 def _churn(serving: Serving, rows: CustomerRows, seen: Seen, language: Language | None) -> ChurnScore | None:

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import numba
 
-from recsys.data.clock import DAY, ZoneTable
-from recsys.data.history import HistoryArrays
+from recsys.data.clock import DAY
 from recsys.data.tail import CustomerRows
 from recsys.decisioning.answers import Interval, Tier, Worth
 from recsys.decisioning.serving import Serving
 from recsys.models.predictive import LEVELS, PROBABILITIES
 from recsys.models.value import ValueModel, carried_one
-from recsys.population.btyd import summary
+from recsys.population.btyd import Summary, summary
 from recsys.population.facts import Base
 from recsys.population.pareto import pareto_discounted, pareto_living
 
@@ -28,7 +27,7 @@ TIERS: tuple[Tier, ...] = ("low", "medium", "high", "top")
 
 
 class Known(NamedTuple):
-    """What a customer's rows say about worth; see `historic` and `flow_at`.
+    """What a customer's rows say about worth; see `historic` and `flow_of`.
 
     past, costed, left  spend up to now, of lines with a known cost, and what was left of these [minor units]
     far, near           expected purchases of a living customer within the days that value is counted for, and within
@@ -45,19 +44,8 @@ class Known(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def flow_at(
-    h: HistoryArrays,
-    low: int,
-    high: int,
-    as_of: int,
-    zone: ZoneTable,
-    base: Base,
-    horizon: float,
-    days: float,
-    daily: float,
-) -> Any:
+def flow_of(own: Summary, base: Base, horizon: float, days: float, daily: float) -> Any:
     """`far`, `near` and `now` of `Known`: Pareto/NBD's over `days` and over `horizon`, discounted at a `daily` rate."""
-    own = summary(h, low, high, as_of, zone)
     r, alpha, s, beta = base.btyd[7], base.btyd[8], base.btyd[9], base.btyd[10]
     x, T = float(own.x), own.T
     far, near = pareto_living(r, alpha, s, beta, x, T, days), pareto_living(r, alpha, s, beta, x, T, horizon)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays, PurchaseHistory, visible_orders
 from recsys.features.expected import EXPECTED, expected_row
+from recsys.population.btyd import Summary, summary
 from recsys.population.facts import Base
 from recsys.population.purchase_days import is_purchase, local_day, local_time, order_amount
 
@@ -101,10 +102,11 @@ def customer_row(
     horizon: float,
     scratch: Any,
     out: Any,
-) -> None:
+) -> Any:
     """Features of the customer with orders `low:high`, all visible at `as_of` [s], into `out` float32 (N_FEATURES,).
 
     `horizon` [days]; `scratch` from `item_scratch`. NaN where a feature has no meaning (no order, a single order).
+    Returns the customer's `Summary`, for what else is computed from it.
     """
     out[:] = np.nan
     start = 0
@@ -116,18 +118,23 @@ def customer_row(
     start += _MONEY
     _habits(h, low, high, as_of, product_item, zone, scratch, out[start : start + _HABITS])
     start += _HABITS
-    expected_row(h, low, high, as_of, zone, base, horizon, out[start:])
+    own = summary(h, low, high, as_of, zone)
+    expected_row(own, base, horizon, out[start:])
+    return own
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def other_horizon(
-    h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, horizon: float, row: Any, out: Any
+    h: HistoryArrays, low: int, high: int, as_of: int, own: Summary, base: Base, horizon: float, row: Any, out: Any
 ) -> None:
-    """The features of `row`, which `customer_row` made for another horizon, for `horizon` [days] into `out`."""
+    """The features of `row`, which `customer_row` made for another horizon, for `horizon` [days] into `out`.
+
+    `own` is what it returned.
+    """
     out[:] = row
     start = _RHYTHM
     _windowed(h, low, high, as_of, horizon, out[start : start + _WINDOWED])
-    expected_row(h, low, high, as_of, zone, base, horizon, out[start + _WINDOWED + _MONEY + _HABITS :])
+    expected_row(own, base, horizon, out[start + _WINDOWED + _MONEY + _HABITS :])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -238,18 +245,20 @@ def _habits(
     recent_from = _recent_from(h, low, high)
     n, n_lines, returns, recent_pairs, recent_new = 0, 0, 0, 0, 0
     orders, weekend, evening, paid, saved = 0, 0, 0, np.int64(0), np.int64(0)
+    times, start, quantities, products = h.order_time, h.line_start, h.line_quantity, h.line_product
+    amounts, discounts = h.line_amount, h.line_discount
     for order in range(low, high):
-        at, bought = h.order_time[order], False
-        for line in range(h.line_start[order], h.line_start[order + 1]):
-            quantity = h.line_quantity[line]
+        at, bought = times[order], False
+        for line in range(start[order], start[order + 1]):
+            quantity = quantities[line]
             n_lines += 1
             returns += quantity < 0
-            paid += h.line_amount[line]
-            saved += h.line_discount[line]
+            paid += amounts[line]
+            saved += discounts[line]
             if quantity <= 0:
                 continue
             bought = True
-            product = h.line_product[line]
+            product = products[line]
             item = product_item[product] if product >= 0 else -1
             if item < 0 or seen[item] == order:
                 continue

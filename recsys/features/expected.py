@@ -5,9 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from recsys.data.clock import ZoneTable
-from recsys.data.history import HistoryArrays
-from recsys.population.btyd import Summary, bgnbd_alive, bgnbd_expected, gamma_gamma_mean, summary
+from recsys.population.btyd import Summary, bgnbd_alive, bgnbd_expected, gamma_gamma_mean
 from recsys.population.facts import Base
 from recsys.population.pareto import pareto_alive, pareto_buying, pareto_living
 
@@ -34,13 +32,10 @@ LEAST_ALIVE = 0.05
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def expected_row(
-    h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, horizon: float, out: Any
-) -> None:
-    """Features EXPECTED of the customer with orders `low:high` at `as_of` [s] into `out`; `horizon` [days]."""
+def expected_row(own: Summary, base: Base, horizon: float, out: Any) -> None:
+    """Features EXPECTED of the customer of `own` into `out`; `horizon` [days]."""
     r, alpha, a, b = base.btyd[0], base.btyd[1], base.btyd[2], base.btyd[3]
     p, q, v = base.btyd[4], base.btyd[5], base.btyd[6]
-    own = summary(h, low, high, as_of, zone)
     out[0] = bgnbd_alive(r, alpha, a, b, own.x, own.t_x, own.T)
     out[1] = bgnbd_expected(r, alpha, a, b, own.x, own.t_x, own.T, horizon)
     x = own.x if own.mean_spend > 0 else 0

@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays
-from recsys.population.btyd import summary
+from recsys.population.btyd import Summary, summary
 from recsys.population.facts import Base, Timing
 from recsys.population.pareto import pareto_living
 from recsys.population.timing import LEVELS, days_left, pace_of
@@ -62,7 +62,12 @@ def growth(
     h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, short: float, long: float
 ) -> Any:
     """Expected purchases of `long` over those of `short` days by Pareto/NBD: carries a value to a longer horizon."""
-    own = summary(h, low, high, as_of, zone)
+    return growth_of(summary(h, low, high, as_of, zone), base, short, long)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def growth_of(own: Summary, base: Base, short: float, long: float) -> Any:
+    """`growth` of the customer of `own`."""
     r, alpha, s, beta = base.btyd[7], base.btyd[8], base.btyd[9], base.btyd[10]
     near = pareto_living(r, alpha, s, beta, float(own.x), own.T, short)
     if near <= 0:
