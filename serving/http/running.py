@@ -22,11 +22,11 @@ from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
 from serving.http.tracing import Tracing, load_exporter, open_tracing
-from serving.http.wire import Wire
+from serving.http.wire import wire_of
 from serving.puller import Puller
 from serving.workers import GRACE, run_workers
 
-BACKLOG = 512
+BACKLOG = 2_048
 """Connections that may wait to be accepted."""
 
 
@@ -115,9 +115,10 @@ class Running:
     def _answer(self, listening: socket.socket) -> None:
         metrics = Metrics(self.shared)
         tracing = open_tracing(self.settings, metrics)  # here, after the fork: each worker sends its own
+        app = self._app(metrics, tracing)
         config = uvicorn.Config(
-            self._app(metrics, tracing),
-            http=Wire,
+            app,
+            http=wire_of(app),
             log_config=None,
             access_log=False,
             server_header=False,
