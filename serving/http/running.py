@@ -3,6 +3,7 @@
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ from serving.workers import GRACE, run_workers
 
 BACKLOG = 2_048
 """Connections that may wait to be accepted."""
+
+TURN = 0.0005
+"""How long a thread that only computes may keep one that answers waiting, each time it needs the interpreter [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class Running:
             timeout_keep_alive=30,
             backlog=BACKLOG,
         )
+        sys.setswitchinterval(TURN)
         for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after its graceful end
             signal.signal(each, _end)
         try:

@@ -5,6 +5,7 @@ Times of the open loop run from the instant a request was due, so that a service
 """
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -210,5 +211,6 @@ def _requests(asked: Asked) -> list[bytes]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # a pause of the generator would look like one of the service
     seen = uvloop.run(Generator(Asked(**json.loads(sys.stdin.read()))).run())
     Path(sys.argv[1]).write_text(json.dumps(asdict(seen)))
