@@ -23,7 +23,7 @@ from recsys.settings import Settings
 from recsys.workspace import Workspace
 from serving.challengers import Challengers
 from serving.http import console
-from serving.http.admission import Admission
+from serving.http.admission import Admission, Gate
 from serving.http.cors import Origins
 from serving.http.direct import Direct, Way, way
 from serving.http.envelope import Envelope
@@ -109,11 +109,17 @@ def assemble(
         app.add_exception_handler(kind, handler)
     templates = {route.endpoint: template(route.path) for route in routes}
     app.add_layer(Direct, ways=ways, problems=dict(HANDLERS))
-    app.add_layer(Admission, limit=settings.most_requests, under_way=metrics.under_way.set)
+    app.state.gate = Gate(settings.most_requests, metrics.under_way.set, partial(_refused, metrics))
+    app.add_layer(Admission, gate=app.state.gate)
     if settings.cors_origins:
         app.add_layer(Origins, origins=settings.cors_origins)
     app.add_layer(Envelope, metrics=metrics, routes=templates, tracing=tracing)
     return app
+
+
+def _refused(metrics: Metrics, method: str) -> None:
+    """Count what was refused before it had a route."""
+    metrics.request("other", method, 503, 0.0)
 
 
 def _be_patient(workspace: Workspace) -> None:
