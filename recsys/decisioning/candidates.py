@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from recsys.features.personal import CatalogueArrays, Own, Scratch
+from recsys.features.state import CatalogueArrays, Own, Scratch
 from recsys.population.facts import Popular, PopulationArrays
 
 SOURCES = (
@@ -18,6 +18,7 @@ SOURCES = (
     "customers like this one",
     "taken up now",
     "new arrivals",
+    "baskets of neighbours",
 )
 """Names of the candidate sources; bit i of a candidate's mark is SOURCES[i]. All but the first propose new items."""
 
@@ -103,6 +104,7 @@ def new_lists(
     _best(touched, n_touched, scratch.peers, allowed, scratch.slot, lists[5, :size])
     _in_sequence(population.popular.adopted, allowed, scratch.slot, lists[6, :size])
     _in_sequence(population.popular.arrivals, allowed, scratch.slot, lists[7, :size])
+    _best(touched, n_touched, scratch.votes, allowed, scratch.slot, lists[8, :size])
 
 
 @numba.njit(cache=True, nogil=True)
