@@ -20,6 +20,8 @@ from recsys.decisioning.answers import Evidence, Mode, Novelty, Offer, OfferCont
 from recsys.decisioning.recommend import Ranking
 
 FORMAT = 1
+TELLING = ('"attributes":{"', '"code":"lookalikes"')
+"""What stands in the JSON of a content that tells attributes of a person."""
 
 
 class Asked(Struct, frozen=True):
@@ -168,6 +170,8 @@ def content_of(
 
 def without_attributes(content: bytes) -> bytes:
     """The JSON of a `DecisionContent` without attributes of the person: those asked with and reasons made of them."""
+    if not any(mark.encode() in content for mark in TELLING):
+        return content
     kept = msgspec.json.decode(content)
     kept["asked"]["attributes"] = {}
     for offer in kept["offers"]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, delete, func, or_, select, update
 
-from recsys.decisioning.record import without_attributes
+from recsys.decisioning.record import TELLING, without_attributes
 from recsys.store.database import Database
 from recsys.store.idempotency import forget_customer
 from recsys.store.schema import DECISIONS, EVENTS, METADATA
@@ -157,7 +157,7 @@ class ErasureStore:
 def _forget_attributes(connection: Connection, customer_id: str) -> None:
     """Attributes of the customer leave the kept decisions; few hold any."""
     content = DECISIONS.c.content
-    telling = or_(content.like('%"attributes":{"%'), content.like('%"code":"lookalikes"%'))
+    telling = or_(*(content.contains(mark) for mark in TELLING))
     query = select(DECISIONS.c.decision_id, content).where(DECISIONS.c.customer_id == customer_id, telling)
     for decision_id, told in connection.execute(query).all():
         kept = without_attributes(told.encode()).decode()

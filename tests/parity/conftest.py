@@ -45,14 +45,14 @@ class Scored:
 
 
 def base(directory: Path, **settings: Any) -> Workspace:
-    """Forty random customers; every third has newer orders, every fourth looked at something, some are known from
+    """Sixty random customers; every third has newer orders, every fourth looked at something, some are known from
     events alone, of whom one bought nothing in the catalogue; all have attributes."""
     costs = {"margin": 0.3, "acquisition_cost": 25.0, "contact_cost": 0.5}
     chosen = {"clock": "snapshot", "refresh_seconds": 0.05, "threads": 2} | costs | settings
     workspace = Workspace.create(Settings(workspace=directory / "workspace", **chosen))
-    random = random_snapshot(11, 40).with_facts(timezone=TZ)
+    random = random_snapshot(11, 60).with_facts(timezone=TZ)
     people = [*random.customers, "new-4"]
-    table = customers_table(people, age=["old", "young"] * 20 + ["young"])
+    table = customers_table(people, age=["old", "young"] * 30 + ["young"])
     snapshot = publish_snapshot(workspace.directory, random, table)
     publish_models(workspace.directory)
     customers = [*list(snapshot.customers)[::3], "new-1", "new-2", "=new-3"]
