@@ -1,8 +1,8 @@
 """What customers alike buy: how much more often the customers with a value of an attribute buy each item.
 
-A customer without purchases is answered from what others with the same attributes buy. Logarithms of the lifts add up
-as in naive Bayes, over the square root of how many attributes are known, because attributes go together (age, children,
-household size).
+A customer without purchases is answered from what others with the same attributes buy: everyone's share of an item
+times the geometric mean of the lifts of what is known. Naive Bayes multiplies the lifts; but attributes go together
+(age, children, household size), and the product lost to popularity where seven of them were known, the mean did not.
 """
 
 import json
@@ -95,7 +95,7 @@ def _score(lift: Any, item: Any, rows: Any, rate: Any, out: Any) -> None:
     known = 0
     for row in rows:
         known += row >= 0
-    scale = 1.0 / math.sqrt(max(1, known))
+    scale = 1.0 / max(1, known)
     for at in range(len(item)):
         total = 0.0
         for row in rows:

@@ -71,12 +71,12 @@ def test_a_lift_is_the_formula_of_counts_by_hand() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-def test_a_share_is_everyone_s_times_the_lifts_over_the_root_of_their_number() -> None:
-    """Two attributes known: rate · exp((a + b) / √2)."""
+def test_a_share_is_everyone_s_times_the_geometric_mean_of_the_lifts() -> None:
+    """Two attributes known: rate · √(A · B)."""
     base = shop()
     facts, rate = fitted(base), np.full(12, 0.1, np.float32)
     rows = facts.rows_told({"age": "old", "children": 2})
-    wanted = 0.1 * np.exp((facts.lift[rows[0]] + facts.lift[rows[1]]) / math.sqrt(2.0))
+    wanted = 0.1 * np.exp((facts.lift[rows[0]] + facts.lift[rows[1]]) / 2.0)
     np.testing.assert_allclose(facts.scores(rows, rate), wanted, rtol=1e-5)
 
 
