@@ -28,6 +28,7 @@ from serving.http.cors import Origins
 from serving.http.direct import Direct, Way, way
 from serving.http.envelope import Envelope
 from serving.http.guards import Guards
+from serving.http.health import Health
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
 from serving.http.operations import AnyText, Operation, operations, template
@@ -73,8 +74,10 @@ def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | 
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
     service.begin()
     guards = Guards.of(state.workspace)
-    lifespan = partial(_lifespan, service, metrics, guards)
-    app = assemble(operations(service, metrics), guards, metrics, lifespan, state.workspace.settings, tracing)
+    health = Health(service)
+    health.look()
+    lifespan = partial(_lifespan, service, metrics, guards, health)
+    app = assemble(operations(service, metrics, health), guards, metrics, lifespan, state.workspace.settings, tracing)
     app.state.service = service
     return app
 
@@ -135,9 +138,11 @@ def _route(operation: Operation, way: Way) -> Route:
 
 
 @asynccontextmanager
-async def _lifespan(service: Service, metrics: Metrics, guards: Guards, _app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    service: Service, metrics: Metrics, guards: Guards, health: Health, _app: FastAPI
+) -> AsyncIterator[None]:
     service.recorder.start()
-    watching = asyncio.create_task(watch(service, metrics, guards))
+    watching = asyncio.create_task(watch(service, metrics, guards, health))
     try:
         yield
     finally:
@@ -146,7 +151,7 @@ async def _lifespan(service: Service, metrics: Metrics, guards: Guards, _app: Fa
         await run_sync(service.recorder.stop)
 
 
-async def watch(service: Service, metrics: Metrics, guards: Guards) -> None:
+async def watch(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
     """Look for a new snapshot, champion or run, and for keys, every `refresh_seconds`, off the event loop."""
     state = service.state
     before, refused = dict.fromkeys(state.swaps, 0), Counter[str]()
@@ -158,6 +163,7 @@ async def watch(service: Service, metrics: Metrics, guards: Guards) -> None:
         if state.opened:
             await run_sync(service.shadow.challengers.refresh, state.current().answers)
         await run_sync(state.erased.refresh)
+        await run_sync(health.look)
         for result, count in state.swaps.items():
             metrics.swaps.labels(result).inc(count - before[result])
         for reason, count in state.refusals.items():

@@ -390,11 +390,3 @@ class ModelsBody(Struct, frozen=True):
     batch_run: str | None
     models: tuple[ModelBody, ...]
     missing: dict[str, str]
-
-
-class HealthBody(Struct, frozen=True):
-    """`ok`; `degraded` answers from the last good state; `not ready` can't answer. `reasons` say why."""
-
-    status: Literal["ok", "degraded", "not ready"]
-    reasons: tuple[str, ...]
-    snapshot_id: str | None = None

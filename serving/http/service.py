@@ -19,7 +19,6 @@ from serving.http.bodies import (
     EventsBody,
     FoundCustomers,
     FoundItems,
-    HealthBody,
     Language,
     ModelBody,
     ModelsBody,
@@ -29,6 +28,7 @@ from serving.http.bodies import (
 )
 from serving.http.facts import customer_facts
 from serving.http.finding import find_customers
+from serving.http.health_bodies import HealthBody
 from serving.http.problems import Problem
 from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
@@ -240,6 +240,10 @@ class Service:
             status, reasons = ("degraded" if status == "ok" else status), (*reasons, *troubles)
         snapshot_id = None if status == "not ready" else self.state.current().snapshot.snapshot_id
         return HealthBody(status, reasons, snapshot_id)  # type: ignore[arg-type]
+
+    def why_missing(self, name: str) -> str:
+        """Why a model does not answer, and the cure."""
+        return self._why_missing(self.state.current(), name) if self.state.opened else "Nothing is opened."
 
     def _as_of(self, loaded: Loaded) -> int:
         return self.workspace.as_of(loaded.snapshot)
