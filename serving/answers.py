@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from recsys.data.files import read_text
 from recsys.data.forgetting import ErasedAt
+from recsys.data.looks import Look
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import OrderEvent
 from recsys.decisioning import OfferRequest, OffersAnswer, Ranking, ScoresAnswer, Serving, rank, score
@@ -42,11 +43,18 @@ class Answers(Protocol):
     def snapshot(self) -> Snapshot:
         """The opened snapshot."""
 
-    def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+    def recommend(
+        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, looks: Sequence[Look] = ()
+    ) -> OffersAnswer:
         """Offers for one customer at `as_of` [s]."""
 
     def rank(
-        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, ended: Ended = lambda _stage: None
+        self,
+        request: OfferRequest,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        ended: Ended = lambda _stage: None,
+        looks: Sequence[Look] = (),
     ) -> Ranking:
         """Offers for one customer at `as_of` [s], with all that was ranked for them; `ended` hears of the stages."""
 
@@ -99,15 +107,22 @@ class Opened:
         """The opened snapshot."""
         return self.serving.snapshot
 
-    def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+    def recommend(
+        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, looks: Sequence[Look] = ()
+    ) -> OffersAnswer:
         """Offers for one customer at `as_of` [s]."""
-        return self.rank(request, events, as_of).answer
+        return self.rank(request, events, as_of, looks=looks).answer
 
     def rank(
-        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, ended: Ended = lambda _stage: None
+        self,
+        request: OfferRequest,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        ended: Ended = lambda _stage: None,
+        looks: Sequence[Look] = (),
     ) -> Ranking:
         """Offers for one customer at `as_of` [s], with all that was ranked for them; `ended` hears of the stages."""
-        return rank(self.serving, request, events, as_of, ended)
+        return rank(self.serving, request, events, as_of, ended, looks)
 
     def score(
         self,

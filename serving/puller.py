@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 PATIENCE = 120.0
 """How long a round may take [s]."""
@@ -25,7 +25,7 @@ REQUEST_SECONDS, RETRIES = "10", "1"
 """How long the MLflow client waits for one answer [s], and how often it asks again."""
 
 REPORT = "pulled.json"
-"""What the last round did, below `bundles/` of the workspace: {"at", "reached", "error"}."""
+"""What the last round did, below `bundles/` of the workspace: {"at", "reached", "error", "succeeded"}."""
 
 
 class Puller:
@@ -105,6 +105,8 @@ class Rounds:
         self._settings = load_settings(workspace=workspace)
         self._registry: Any = None
         self._error: str | None = None
+        before = pulled(workspace)
+        self._succeeded = before.succeeded if before is not None else None
 
     def pull(self) -> bool:
         """One round; True when MLflow could be asked. What it did is reported and logged when it changes."""
@@ -143,19 +145,36 @@ class Rounds:
     def _report(self, error: str | None) -> None:
         from recsys.data.files import replace_text
 
-        report = {"at": int(time.time()), "reached": error is None, "error": error}
+        now = int(time.time())
+        self._succeeded = now if error is None else self._succeeded
+        report = {"at": now, "reached": error is None, "error": error, "succeeded": self._succeeded}
         try:
             replace_text(self._settings.workspace / "bundles" / REPORT, json.dumps(report))
         except OSError:
             return
 
 
+class Pulled(NamedTuple):
+    """What the puller says: whether MLflow answered its last round, and when it last did [s], None for never."""
+
+    reached: bool
+    succeeded: int | None
+
+
+def pulled(workspace: Path) -> Pulled | None:
+    """What the puller of a workspace said last; None when nobody asked MLflow."""
+    try:
+        report = json.loads((workspace / "bundles" / REPORT).read_text())
+        succeeded = report.get("succeeded")
+        return Pulled(bool(report["reached"]), None if succeeded is None else int(succeeded))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def reached(workspace: Path) -> bool | None:
     """Whether MLflow answered the last round of a workspace; None when nobody asked it."""
-    try:
-        return bool(json.loads((workspace / "bundles" / REPORT).read_text())["reached"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    report = pulled(workspace)
+    return report.reached if report is not None else None
 
 
 def _child(arguments: list[str]) -> None:

@@ -20,7 +20,7 @@ IDLE = 2.0
 """How often the thread looks for journals to upload while nothing is asked [s]."""
 
 GAP = 0.005
-"""Between two commits while waiting so long lets decisions gather [s]."""
+"""From the beginning of a commit to that of the next while waiting so long lets decisions gather [s]."""
 
 TRY = 32
 """Commits of single decisions before waiting is tried again."""
@@ -85,18 +85,22 @@ class Recorder:
             self._wake.clear()
             batch, self._queue = self._queue, []
             if batch:
+                began = time.perf_counter()
                 self._tell(batch, self._keep([each.record for each in batch]))
-                self._gather(len(batch))
+                self._gather(len(batch), GAP - (time.perf_counter() - began))
             elif self._ending:
                 return
             if not self._outage.now and not (self._full and asked) and (self._looks or not asked):
                 self._upload()
 
-    def _gather(self, kept: int) -> None:
-        """Let decisions gather before the next commit, if that was of use: one client alone would only be held up."""
+    def _gather(self, kept: int, seconds: float) -> None:
+        """Let decisions gather before the next commit, if that was of use: one client alone would only be held up.
+
+        A commit that took long has let them gather itself: who waited for it does not wait for all of `GAP` too.
+        """
         self._alone = 0 if kept > 1 else self._alone + 1
-        if not self._ending and (self._alone == 0 or self._alone % TRY == 0):
-            time.sleep(GAP)
+        if not self._ending and seconds > 0.0 and (self._alone == 0 or self._alone % TRY == 0):
+            time.sleep(seconds)
 
     def _keep(self, records: list[DecisionRecord]) -> Kept:
         if not self._outage.now:

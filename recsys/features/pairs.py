@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from recsys.data.clock import DAY
-from recsys.features.personal import CatalogueArrays, Own, Scratch
+from recsys.features.state import CatalogueArrays, Own, Scratch
 from recsys.population.facts import ItemFacts, PopulationArrays
 
 OWN = (
@@ -46,9 +46,10 @@ ITEM = (
 )
 """What the base does with the item, see recsys.population.facts.ItemFacts; item_trend: rate_28 / rate_56."""
 
-LIKE = ("near", "recent_near", "next_rate", "als", "after", "peers")
+LIKE = ("near", "recent_near", "next_rate", "als", "after", "peers", "votes")
 """What the customer's other purchases say: similarity to all and to the recent ones, next-basket rate, ALS score;
-after: summed excess after the last basket; peers: share of the newest baskets of the customers most like this one."""
+after: summed excess after the last basket; peers: share of the newest baskets of the customers most like this one;
+votes: fresh baskets with it of the customers whose orders are most like this one's, mean by likeness."""
 
 CATALOGUE = ("family_share", "family_days_since_last", "family_items", "group_share", "spend_ratio")
 """Share of the customer's faded orders in the item's family and group; days since and items bought in the family;
@@ -172,12 +173,12 @@ def _item_part(facts: ItemFacts, customers: float, items: Any, out: Any) -> None
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _like_part(scratch: Scratch, items: Any, out: Any) -> None:
     near, recent, following, als = scratch.near, scratch.recent, scratch.next, scratch.als
-    after, peers = scratch.after, scratch.peers
+    after, peers, votes = scratch.after, scratch.peers, scratch.votes
     for row in range(items.size):
         item = items[row]
         out[row, 0], out[row, 1], out[row, 2] = near[item], recent[item], following[item]
         out[row, 3], out[row, 4] = als[item], after[item]
-        out[row, 5] = peers[item]
+        out[row, 5], out[row, 6] = peers[item], votes[item]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,6 +78,14 @@ class Journal:
     def waiting(self) -> list[Path]:
         """Files there are, own and others, oldest name first."""
         return sorted(self._directory.glob("*.jsonl")) if self._directory.is_dir() else []
+
+    def backlog(self) -> tuple[int, int]:
+        """How many files wait, and their bytes together."""
+        sizes = []
+        for path in self.waiting():
+            with suppress(FileNotFoundError):  # uploaded meanwhile
+                sizes.append(path.stat().st_size)
+        return len(sizes), sum(sizes)
 
     @contextmanager
     def claimed(self, path: Path) -> Iterator[list[DecisionRecord] | None]:

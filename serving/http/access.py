@@ -96,6 +96,16 @@ class Access:
             return False
         return key is not None and key.state(self._clock()) == "valid"
 
+    def trusts(self, request: Request) -> bool:
+        """Whether one who may ask anyway has a key that works now, or on a service without keys is this machine."""
+        if self.asks:
+            return self.opens(bearer(request.scope))
+        try:
+            self._check_host(request)
+        except Problem:
+            return False
+        return True
+
     @staticmethod
     def _check_host(request: Request) -> None:
         host = request.headers.get("host", "").rsplit("]", 1)

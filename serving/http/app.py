@@ -23,11 +23,12 @@ from recsys.settings import Settings
 from recsys.workspace import Workspace
 from serving.challengers import Challengers
 from serving.http import console
-from serving.http.admission import Admission
+from serving.http.admission import Admission, Gate
 from serving.http.cors import Origins
 from serving.http.direct import Direct, Way, way
 from serving.http.envelope import Envelope
 from serving.http.guards import Guards
+from serving.http.health import Health
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
 from serving.http.operations import AnyText, Operation, operations, template
@@ -73,8 +74,10 @@ def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | 
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
     service.begin()
     guards = Guards.of(state.workspace)
-    lifespan = partial(_lifespan, service, metrics, guards)
-    app = assemble(operations(service, metrics), guards, metrics, lifespan, state.workspace.settings, tracing)
+    health = Health(service)
+    health.look()
+    lifespan = partial(_lifespan, service, metrics, guards, health)
+    app = assemble(operations(service, metrics, health), guards, metrics, lifespan, state.workspace.settings, tracing)
     app.state.service = service
     return app
 
@@ -109,11 +112,17 @@ def assemble(
         app.add_exception_handler(kind, handler)
     templates = {route.endpoint: template(route.path) for route in routes}
     app.add_layer(Direct, ways=ways, problems=dict(HANDLERS))
-    app.add_layer(Admission, limit=settings.most_requests, under_way=metrics.under_way.set)
+    app.state.gate = Gate(settings.most_requests, metrics.under_way.set, partial(_refused, metrics))
+    app.add_layer(Admission, gate=app.state.gate)
     if settings.cors_origins:
         app.add_layer(Origins, origins=settings.cors_origins)
     app.add_layer(Envelope, metrics=metrics, routes=templates, tracing=tracing)
     return app
+
+
+def _refused(metrics: Metrics, method: str) -> None:
+    """Count what was refused before it had a route."""
+    metrics.request("other", method, 503, 0.0)
 
 
 def _be_patient(workspace: Workspace) -> None:
@@ -129,9 +138,11 @@ def _route(operation: Operation, way: Way) -> Route:
 
 
 @asynccontextmanager
-async def _lifespan(service: Service, metrics: Metrics, guards: Guards, _app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    service: Service, metrics: Metrics, guards: Guards, health: Health, _app: FastAPI
+) -> AsyncIterator[None]:
     service.recorder.start()
-    watching = asyncio.create_task(watch(service, metrics, guards))
+    watching = asyncio.create_task(watch(service, metrics, guards, health))
     try:
         yield
     finally:
@@ -140,7 +151,7 @@ async def _lifespan(service: Service, metrics: Metrics, guards: Guards, _app: Fa
         await run_sync(service.recorder.stop)
 
 
-async def watch(service: Service, metrics: Metrics, guards: Guards) -> None:
+async def watch(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
     """Look for a new snapshot, champion or run, and for keys, every `refresh_seconds`, off the event loop."""
     state = service.state
     before, refused = dict.fromkeys(state.swaps, 0), Counter[str]()
@@ -152,6 +163,7 @@ async def watch(service: Service, metrics: Metrics, guards: Guards) -> None:
         if state.opened:
             await run_sync(service.shadow.challengers.refresh, state.current().answers)
         await run_sync(state.erased.refresh)
+        await run_sync(health.look)
         for result, count in state.swaps.items():
             metrics.swaps.labels(result).inc(count - before[result])
         for reason, count in state.refusals.items():

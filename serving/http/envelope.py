@@ -49,7 +49,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started, seen = time.perf_counter(), {"status": 0}
-        request_id = scope["state"]["request_id"] = _request_id(scope)
+        request_id = scope["state"]["request_id"] = request_id_of(scope)
 
         async def send_on(message: Message) -> None:
             if message["type"] == WHOLE:
@@ -92,7 +92,7 @@ class Envelope:
             self._tracing.tell(Told(route, method, status, started, ended, scope["headers"], scope["state"]))
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(scope: Scope) -> str:
     """The caller's X-Request-Id when it is a plain one, else a new one."""
     scope.setdefault("state", {})
     for name, value in scope["headers"]:

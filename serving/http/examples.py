@@ -72,11 +72,13 @@ _DECISION: dict[str, Any] = {
         "reasons": True,
         "language": "en",
         "novelty": {"level": "family", "look_back_days": 365},
+        "attributes": {"age": "35-44"},
     },
     "evidence": "history",
     "horizon_days": 28,
     "candidates": [{"item_id": "CARAMEL LATTE", "raw": 1.82}, {"item_id": "MOCHA", "raw": 1.61}],
     "offers": _OFFERS["offers"],
+    "looks": 1,
 }
 
 _SCORES: dict[str, Any] = {
@@ -273,6 +275,32 @@ _EXPORT: dict[str, Any] = {
     "timing": _TIMING,
 }
 
+_MODEL = {"version": "3-fbded357", "age_seconds": 86_000, "why": None, "refused": None}
+
+_READY: dict[str, Any] = {
+    "status": "ok",
+    "reasons": [],
+    "snapshot_id": "5f0c9a1be27d",
+    "components": {
+        "snapshot": "ok",
+        "offers": "ok",
+        "churn": "ok",
+        "value": "ok",
+        "database": "ok",
+        "journal": "ok",
+        "disk": "ok",
+    },
+    "parts": {
+        "snapshot": {"id": "5f0c9a1be27d", "age_seconds": 30_000, "serving_seconds": 29_000},
+        "models": {"offers": _MODEL, "churn": _MODEL, "value": _MODEL},
+        "database": "ok",
+        "journal": {"files": 0, "bytes": 0},
+        "registry": None,
+        "disk": {"free_bytes": 71_000_000_000, "free_share": 0.34},
+        "looked_seconds": 2,
+    },
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "erase": {"answer": _ERASURE},
     "export": {"answer": _EXPORT},
@@ -287,6 +315,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "reasons": True,
             "language": "en",
             "novelty": {"level": "family", "look_back_days": 365},
+            "attributes": {"age": "35-44"},
         },
         "answer": _OFFERS,
     },
@@ -313,8 +342,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "report": {"request": {"events": [_PURCHASE]}, "answer": _OUTCOMES},
     "models": {"answer": _MODELS},
     "shadow": {"answer": _SHADOW},
-    "live": {"answer": {"status": "ok", "reasons": [], "snapshot_id": None}},
-    "ready": {"answer": {"status": "ok", "reasons": [], "snapshot_id": "5f0c9a1be27d"}},
+    "live": {"answer": {"status": "ok", "uptime_seconds": 4211}},
+    "ready": {"answer": _READY},
     "metrics": {"answer": 'barista_requests_total{method="GET",route="/health/ready",status="200"} 12.0\n'},
 }
 """By operation: `request` and `answer`."""

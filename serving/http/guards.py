@@ -46,9 +46,9 @@ class Guards:
         self._idempotency.purge()
 
     def around(self, operation: Operation) -> Handler:
-        """The operation's handler behind its guards; a public one stands open."""
+        """The operation's handler behind its guards; a public one stands open and is told who is known."""
         if operation.public:
-            return operation.handler
+            return self._open(operation.handler)
 
         async def guarded(request: Request) -> Response:
             key = await self.access.check(request, operation.scopes)
@@ -59,6 +59,15 @@ class Guards:
             return await operation.handler(request)
 
         return guarded
+
+    def _open(self, handler: Handler) -> Handler:
+        """A handler anyone may ask, which is told whether the caller is known."""
+
+        async def opened(request: Request) -> Response:
+            request.state.known = self.access.trusts(request)
+            return await handler(request)
+
+        return opened
 
 
 def _owner(key: Key) -> str:

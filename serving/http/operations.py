@@ -14,6 +14,8 @@ from starlette.responses import Response
 from recsys.store import Scope
 from serving.http import bodies as b
 from serving.http.examples import EXAMPLES
+from serving.http.health import Health
+from serving.http.health_bodies import HealthBody, LiveBody
 from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.people import People
 from serving.http.requests import path_text, read_body, read_query
@@ -98,8 +100,8 @@ def json_answer(body: msgspec.Struct, status: int = 200, headers: dict[bytes, by
     return Json(_ENCODER.encode(body), status, headers)
 
 
-def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
-    """Every documented operation over `service`."""
+def operations(service: Service, metrics: Metrics, health: Health | None = None) -> tuple[Operation, ...]:
+    """Every documented operation over `service`, whose `health` somebody looks at."""
     return (
         *_decisions(service, metrics),
         *_foretold(service, metrics),
@@ -107,7 +109,7 @@ def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         *_customers(service),
         *_reports(service, metrics),
         *_shadow(service, metrics),
-        *_health(service, metrics),
+        *_health(health or Health(service), metrics),
     )
 
 
@@ -325,29 +327,29 @@ def _shadow(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     )
 
 
-def _health(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
+def _health(health: Health, metrics: Metrics) -> tuple[Operation, ...]:
     async def live(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        return json_answer(b.HealthBody("ok", ()))
+        return json_answer(health.live())
 
     async def ready(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        health = service.health()
-        return json_answer(health, 503 if health.status == "not ready" else 200)
+        found = health.ready(known=getattr(request.state, "known", False))
+        return json_answer(found, 503 if found.status == "not ready" else 200)
 
     async def exposition(request: Request) -> Response:
         read_query(request, b.NoQuery)
         return Response(await run_sync(metrics.text), media_type=CONTENT_TYPE)
 
     return (
-        Operation("GET", "/health/live", "live", "The process runs", live, b.HealthBody, public=True),
+        Operation("GET", "/health/live", "live", "The process runs", live, LiveBody, public=True),
         Operation(
             "GET",
             "/health/ready",
             "ready",
             "It can answer, and from what; 503 if not",
             ready,
-            b.HealthBody,
+            HealthBody,
             public=True,
         ),
         Operation("GET", "/metrics", "metrics", "Prometheus metrics", exposition, None, scopes=("metrics",)),

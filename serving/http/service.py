@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from recsys.data.clock import to_iso
+from recsys.data.looks import looks_since
 from recsys.decisioning.answers import Novelty, OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
 from recsys.errors import StoreFull, StoreUnavailable
@@ -18,7 +19,6 @@ from serving.http.bodies import (
     EventsBody,
     FoundCustomers,
     FoundItems,
-    HealthBody,
     Language,
     ModelBody,
     ModelsBody,
@@ -28,6 +28,7 @@ from serving.http.bodies import (
 )
 from serving.http.facts import customer_facts
 from serving.http.finding import find_customers
+from serving.http.health_bodies import HealthBody
 from serving.http.problems import Problem
 from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
@@ -103,13 +104,13 @@ class Service:
         request = offer_request(body, snapshot.facts.minor_digits)
         ended = laps or Laps()
         ended.of(snapshot.snapshot_id, loaded.versions, ("offers",))
-        tail, stale = self._tail(body.customer_id)
+        tail, stale = self._tail(body.customer_id, looks_since(as_of))
         ended("state")
-        ranking = loaded.answers.rank(request, tail.orders, as_of, ended)
-        seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence}
+        ranking = loaded.answers.rank(request, tail.orders, as_of, ended, tail.looks)
+        seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence, "looks": len(tail.looks)}
         content = content_of(request, ranking, loaded.origin, **seen, stale=stale)
         record = record_of(body.customer_id, snapshot.snapshot_id, content)
-        self.shadow.look(Ranked(loaded.answers, request, tail.orders, as_of, ranking))
+        self.shadow.look(Ranked(loaded.answers, request, tail.orders, as_of, ranking, tail.looks))
         run = self._run_of(loaded, body.customer_id, tail, as_of)
         agrees = run.run_id if run is not None and run.offers_like(request) else None
         return Decided(offers_body(ranking.answer, snapshot.facts, agrees, record.decision_id, stale=stale), record)
@@ -240,13 +241,19 @@ class Service:
         snapshot_id = None if status == "not ready" else self.state.current().snapshot.snapshot_id
         return HealthBody(status, reasons, snapshot_id)  # type: ignore[arg-type]
 
+    def why_missing(self, name: str) -> str:
+        """Why a model does not answer, and the cure."""
+        return self._why_missing(self.state.current(), name) if self.state.opened else "Nothing is opened."
+
     def _as_of(self, loaded: Loaded) -> int:
         return self.workspace.as_of(loaded.snapshot)
 
-    def _tail(self, customer_id: str) -> tuple[Tail, bool]:
-        """Newer orders of a customer; none, and True, while the database can't be reached."""
+    def _tail(self, customer_id: str, looks_from: int | None = None) -> tuple[Tail, bool]:
+        """Newer orders of a customer, and looks since an instant [s]; none, and True, while the database is lost."""
         if not self.outage.now:
             try:
+                if looks_from is not None:
+                    return self.store.tail_with_looks(customer_id, looks_from), False
                 return self.store.tail_of(customer_id), False
             except StoreUnavailable as error:
                 self.outage.begin(error)
@@ -303,6 +310,7 @@ def offer_request(body: RecommendationRequest, minor_digits: int) -> OfferReques
         reasons=body.reasons,
         language=body.language,
         novelty=Novelty(body.novelty.level, body.novelty.look_back_days),
+        attributes=body.attributes,
     )
 
 

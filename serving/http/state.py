@@ -1,9 +1,11 @@
 """The state a process answers from: opened once, swapped whole when the workspace changes, kept when that fails."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -13,6 +15,7 @@ from recsys.data.snapshot import Snapshot
 from recsys.decisioning.record import Origin
 from recsys.errors import BaristaError, DamagedBundle, StoreUnavailable
 from recsys.models.bundle import verify_bundle
+from recsys.models.pacing import standing_back
 from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
 from serving.canary import RefusedByCanary, try_bundle
@@ -23,6 +26,9 @@ from serving.runs import ScoreRun, read_run
 from serving.warming import warm
 
 POINTERS = ("snapshots/current", *(f"bundles/{name}/champion" for name in MODELS), "scores/last.json")
+SHARE = 0.1
+"""How much of the time a thread that opens a new model computes, beside those that answer."""
+
 LOG = structlog.get_logger("barista.state")
 
 
@@ -48,6 +54,14 @@ class Loaded:
         return self.answers.snapshot
 
 
+class Refused(NamedTuple):
+    """A champion that was not taken over: its version, the kind of error, since when [s, monotonic]."""
+
+    version: str
+    reason: str
+    at: float
+
+
 class State:
     """Holds `Loaded` and replaces it; one a process. Readers take `current()` once and use only that."""
 
@@ -58,6 +72,9 @@ class State:
         self._loaded: Loaded | None = None
         self._signs: tuple[str | None, ...] | None = None
         self.fault: str | None = None
+        self.faulty: str | None = None
+        self.refused: dict[str, Refused] = {}
+        self.opened_at = time.monotonic()
         self.swaps = {"loaded": 0, "failed": 0}
         self.refusals: Counter[str] = Counter()
         self._tried: dict[tuple[str, str], RefusedByCanary | None] = {}
@@ -94,15 +111,18 @@ class State:
         """
         signs = tuple(read_text(self.workspace.directory / name) for name in POINTERS)
         if signs == self._signs:
-            self.fault = None
+            self.fault = self.faulty = None
             return False
         try:
+            self.faulty = None
             self._try_first()
-            loaded = self._open()
+            with standing_back(SHARE if self.opened else 1.0):
+                loaded = self._open()
         except Exception as error:  # whatever a damaged file does, the last good state goes on answering
             self._failed(error)
             return False
-        self._loaded, self._signs, self.fault = loaded, signs, None
+        self._loaded, self._signs, self.fault, self.faulty = loaded, signs, None, None
+        self.opened_at = time.monotonic()
         self.swaps["loaded"] += 1
         LOG.info("opened", snapshot_id=loaded.snapshot.snapshot_id, models=loaded.versions)
         return True
@@ -118,11 +138,27 @@ class State:
         setting = self.workspace.settings.bundle_key
         key = setting.get_secret_value().encode() if setting else None
         for name in MODELS:
-            directory = self.workspace.champion(name)
-            if directory is None:
-                self._refuse_missing(name)
-                continue
+            try:
+                self._try_champion(name, key)
+            except (BaristaError, OSError) as error:
+                self.faulty = name
+                self._refuse(name, error)
+                raise
+
+    def _try_champion(self, name: str, key: bytes | None) -> None:
+        directory = self.workspace.champion(name)
+        if directory is None:
+            self._refuse_missing(name)
+        else:
             self._try(name, directory, key)
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        """Remember the bundle refused last, since when it is."""
+        version = read_text(self.workspace.bundles / name / "champion") or ""
+        refused = Refused(version, _reason(error), time.monotonic())
+        before = self.refused.get(name)
+        if before is None or before[:2] != refused[:2]:
+            self.refused[name] = refused
 
     def _try(self, name: str, directory: Path, key: bytes | None) -> None:
         """Open one bundle in a child process, the same content once: what it refused it is not asked again."""
@@ -152,7 +188,7 @@ class State:
 
     def _failed(self, error: Exception) -> None:
         fault = error.message() if isinstance(error, BaristaError) else f"{type(error).__name__} while opening it."
-        reason = error.reason if isinstance(error, RefusedByCanary) else type(error).__name__
+        reason = _reason(error)
         self.swaps["failed"] += 1
         self.refusals[reason] += 1
         if fault != self.fault:
@@ -167,3 +203,8 @@ class State:
         if not self._loaded.versions:
             return "not ready", (*faults, "No model is published. Run `barista train`.")
         return ("degraded" if faults else "ok"), faults
+
+
+def _reason(error: Exception) -> str:
+    """Kind of error, that of the child when it refused."""
+    return error.reason if isinstance(error, RefusedByCanary) else type(error).__name__

@@ -23,8 +23,9 @@ from recsys.workspace import tenants_of
 from serving.answers import open_answers
 from serving.http.access import Access, bearer
 from serving.http.app import assemble, create_app
-from serving.http.bodies import HealthBody, NoQuery
+from serving.http.bodies import NoQuery
 from serving.http.guards import Guards
+from serving.http.health_bodies import HealthBody
 from serving.http.idempotency import Idempotency
 from serving.http.keyring import OPERATOR_KEY, Keyring, NoKeys
 from serving.http.limiting import Limiter

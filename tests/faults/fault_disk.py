@@ -3,6 +3,8 @@
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,17 @@ from tests.benchmarks.figures import write_figures
 from tests.benchmarks.measure import figure
 from tests.faults.disks import Disk, small_disk
 from tests.faults.killing import Acknowledged, load, lost, start
+from tests.faults.postgres_disks import all_on, tables_on, wait_for_answers
 from tests.faults.workspaces import small_workspace
 
 COMMAND = "make faults FAULTS='-k full_disks'"
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "10"))
 MEGABYTES = 256
 """Larger than all that is kept in the rounds, so that freeing the disk does free it."""
+
+POSTGRES_COMMAND = "make faults FAULTS='-k disk_of_postgres'"
+POSTGRES_MEGABYTES = 768
+"""Larger by what a server needs for itself."""
 
 LIMIT = 30.0
 """When a service that does not recover is given up [s]."""
@@ -47,6 +54,24 @@ def test_full_disks_lose_nothing_and_heal() -> None:
     assert [figure["name"] for figure in figures if figure["holds"] is False] == []
 
 
+@pytest.mark.timeout(1_500)
+def test_a_full_disk_of_postgres_loses_nothing_and_heals() -> None:
+    """The same with Postgres: its tables on the disk that is full, or all of a server, which falls then."""
+    figures = [*_filled_postgres("tables", tables_on), *_filled_postgres("server", all_on)]
+    write_figures("faults_disk_postgres", [each | {"command": POSTGRES_COMMAND} for each in figures])
+    assert [figure["name"] for figure in figures if figure["holds"] is False] == []
+
+
+def _filled_postgres(name: str, on: Callable[[Disk], AbstractContextManager[str]]) -> list[dict[str, Any]]:
+    seen, kept = Seen(), Acknowledged()
+    with tempfile.TemporaryDirectory() as place, small_disk(Path(place) / "disk", POSTGRES_MEGABYTES) as disk:
+        workspace = Path(place) / "workspace"
+        with on(disk) as address:
+            small_workspace(workspace, database_url=address)
+            gone = _broken(disk, workspace, address, seen, kept)
+    return _figures(f"full disk of Postgres ({name})", seen, kept, gone)
+
+
 def _filled(name: str, *, journal: bool) -> list[dict[str, Any]]:
     seen, kept = Seen(), Acknowledged()
     with tempfile.TemporaryDirectory() as place, small_disk(Path(place) / "disk", MEGABYTES) as disk:
@@ -55,17 +80,24 @@ def _filled(name: str, *, journal: bool) -> list[dict[str, Any]]:
         if journal:
             (disk.directory / "journal").mkdir()
             (workspace / "journal").symlink_to(disk.directory / "journal")
-        process, where = start(workspace, address=address)
-        try:
-            with httpx.Client(base_url=where, timeout=30) as http:
-                for number in range(ROUNDS):
-                    _round(disk, http, where, f"{number}", seen, kept)
-        finally:
-            process.terminate()
-            process.wait(15)
-        disk.free()
-        gone = lost(workspace, kept, address)
+        gone = _broken(disk, workspace, address, seen, kept)
     return _figures(f"full disk of the {name}", seen, kept, gone)
+
+
+def _broken(disk: Disk, workspace: Path, address: str, seen: Seen, kept: Acknowledged) -> tuple[int, int]:
+    """Fill and free the disk of a service's database again and again; events and decisions lost."""
+    process, where = start(workspace, address=address)
+    try:
+        with httpx.Client(base_url=where, timeout=30) as http:
+            for number in range(ROUNDS):
+                _round(disk, http, where, f"{number}", seen, kept)
+    finally:
+        process.terminate()
+        process.wait(15)
+    disk.free()
+    if address.startswith("postgresql"):
+        wait_for_answers(address)
+    return lost(workspace, kept, address)
 
 
 def _round(disk: Disk, http: httpx.Client, where: str, prefix: str, seen: Seen, kept: Acknowledged) -> None:

@@ -53,6 +53,21 @@ ROWS = (
         "full disk of the database and journal:",
     ),
     Row(
+        "the disk of Postgres' tables is full",
+        "as with SQLite: writes answer 507, reads go on, offers are kept in the journal",
+        "tests/serving/test_full_disk.py",
+        "faults_disk_postgres",
+        "full disk of Postgres (tables):",
+    ),
+    Row(
+        "the disk of all of Postgres is full, its log too",
+        "the same; when the server falls (Postgres does when its log can't grow), as with one that is down, until what "
+        "supervises it has started it again",
+        "tests/serving/test_outages.py",
+        "faults_disk_postgres",
+        "full disk of Postgres (server):",
+    ),
+    Row(
         "the database is down: connections are reset",
         "writes answer 503 with `Retry-After`; offers and scores come from the snapshot alone, `stale: true`; "
         "`/health/ready` says `degraded`; heals by itself",
@@ -140,7 +155,8 @@ ROWS = (
     ),
     Row(
         "champions are swapped under load",
-        "no request fails, no answer mixes versions",
+        "no request fails, no answer mixes versions, answers go on leaving: a new one is tried by a child, opened by a "
+        "thread that stands back behind the one that answers, and swapped whole",
         "tests/serving/test_swaps.py",
         "faults_swaps",
     ),
@@ -158,8 +174,8 @@ ROWS = (
     ),
     Row(
         "five times more requests than it can answer",
-        "a worker takes on `most_requests` and refuses more by 503 with `Retry-After` at once; new connections "
-        "that come faster than they can be accepted wait unanswered, so bound them in front",
+        "a worker takes on `most_requests` and refuses more by 503 with `Retry-After` at once, before anything is made "
+        "of them; those taken on are answered in time, `/health/ready` and `/metrics` too",
         "tests/serving/test_admission.py",
         "service",
         "five times the peak:",
@@ -173,9 +189,9 @@ ROWS = (
 )
 
 MINUTES = {
-    "fault_bundles": 12,
+    "fault_bundles": 14,
     "fault_clock": 3,
-    "fault_disk": 4,
+    "fault_disk": 7,
     "fault_kill": 12,
     "fault_malformed": 12,
     "fault_outage": 4,

@@ -1,0 +1,55 @@
+"""The thread that keeps decisions lets them gather between commits, no longer than that is of use."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from serving import recording
+from serving.recording import GAP, Recorder
+
+
+class Store:
+    """Keeps what it is given after a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.batches = seconds, []
+
+    def append(self, records) -> None:
+        time.sleep(self.seconds)
+        self.batches.append(len(records))
+
+
+def kept(store: Store, monkeypatch) -> list[float]:
+    """Pauses after ten rounds of four decisions that are kept."""
+    pauses, nap = [], time.sleep
+    clock = SimpleNamespace(
+        sleep=lambda seconds: (pauses.append(seconds), nap(seconds)), perf_counter=time.perf_counter
+    )
+    monkeypatch.setattr(recording, "time", clock)
+    journal = SimpleNamespace(waiting=list, release=lambda: None)
+    recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
+
+    async def keep() -> None:
+        for _ in range(10):
+            assert all(await asyncio.gather(*(recorder.keep(SimpleNamespace()) for _ in range(4))))
+
+    try:
+        asyncio.run(keep())
+    finally:
+        recorder.stop()
+    assert sum(store.batches) == 40
+    return pauses
+
+
+def test_quick_commits_are_kept_apart(monkeypatch):
+    """What a commit takes is part of the pause, so they begin `GAP` apart."""
+    pauses = kept(Store(0.0), monkeypatch)
+    assert (len(pauses) > 0, all(0.0 < pause < GAP for pause in pauses)) == (True, True)
+
+
+@pytest.mark.parametrize("seconds", [GAP, 3 * GAP])
+def test_a_commit_that_took_long_is_followed_at_once(monkeypatch, seconds):
+    """Decisions gathered while it lasted: nobody waits for a pause besides."""
+    assert kept(Store(seconds), monkeypatch) == []
