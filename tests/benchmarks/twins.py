@@ -80,7 +80,8 @@ def plain(workspace: Path) -> FastAPI:
     from recsys.data.tail import rows_at
     from recsys.decisioning import OfferRequest
     from recsys.decisioning.candidates import SOURCES
-    from recsys.decisioning.recommend import _gather
+    from recsys.decisioning.pointing import pointed_at
+    from recsys.decisioning.recommend import _gather, allowed_items
 
     serving = Workspace.open(load_settings(workspace=workspace, clock="snapshot")).load_serving()
     model, snapshot = serving.offers, serving.snapshot
@@ -93,7 +94,9 @@ def plain(workspace: Path) -> FastAPI:
     def recommend(asked: Asked) -> Any:
         rows = rows_at(snapshot, snapshot.customers.index(asked.customer_id), snapshot.as_of)
         desk = serving.desk()
-        n = _gather(serving, rows, OfferRequest(asked.customer_id, asked.n, asked.mode), desk)
+        request = OfferRequest(asked.customer_id, asked.n, asked.mode)
+        allowed = allowed_items(serving, request)
+        n = _gather(serving, rows, request, desk, allowed, pointed_at(serving, request, rows, desk, allowed, ()))
         raw = np.asarray(booster.predict(desk.X[:n], raw_score=True, num_threads=1))
         best = np.lexsort((desk.chosen[:n], -raw))[: asked.n]
         probability = model.probability(raw[best], desk.known[:n][best] == 0)
