@@ -26,6 +26,8 @@ SOURCES = (
 last one also items bought before."""
 
 OWN_BIT = 1
+OF_PURCHASES = len(SOURCES) - 3
+"""Sources of new items made of purchases; a request that attributes and looks say nothing of has these alone."""
 VIEWED_BIT = 1 << SOURCES.index("viewed, not bought")
 LIST = 100
 """Length of each source's list."""
@@ -60,7 +62,8 @@ def candidates(
     own_list = np.empty(max(1, own.counts[0]), np.int64)
     n_own = _own_list(own, allowed, own_list) if mode != NEW else 0
     n_viewed = _viewed_first(own_list, n_own, named[1])
-    lists = np.full((len(SOURCES) - 1, limit), -1, np.int64)
+    n_lists = len(SOURCES) - 1 if named.shape[1] > 0 else OF_PURCHASES
+    lists = np.full((n_lists, limit), -1, np.int64)
     if mode != REPEAT:
         new_lists(own, cat, population, allowed, scratch, n_touched, named, lists)
     n_new = _merge(lists, scratch.mark, limit, out, marks)
@@ -113,7 +116,7 @@ def new_lists(
 ) -> None:
     """Best allowed, never bought items of SOURCES[1:] into `lists` (n, limit), best first, ties by item, -1 padded.
 
-    `named` as in `candidates`.
+    Without `named`, see `candidates`, n may be OF_PURCHASES.
     """
     size = min(LIST, lists.shape[1])
     touched = scratch.touched[:n_touched]
@@ -127,8 +130,9 @@ def new_lists(
     _in_sequence(population.popular.adopted, allowed, scratch.slot, lists[6, :size])
     _in_sequence(population.popular.arrivals, allowed, scratch.slot, lists[7, :size])
     best_of(touched, n_touched, scratch.votes, allowed, scratch.slot, lists[8, :size])
-    _in_sequence(named[0], allowed, scratch.slot, lists[9])
-    _in_sequence(named[1], allowed, scratch.slot, lists[10])
+    if len(lists) > OF_PURCHASES:
+        _in_sequence(named[0], allowed, scratch.slot, lists[OF_PURCHASES])
+        _in_sequence(named[1], allowed, scratch.slot, lists[OF_PURCHASES + 1])
 
 
 @numba.njit(cache=True, nogil=True)

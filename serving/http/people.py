@@ -63,16 +63,16 @@ class People:
         zone = snapshot.facts.timezone
         database = workspace.database()
         events, decisions = events_of(database, customer_id), decisions_of(database, customer_id)
-        known = snapshot.customers.index(customer_id)
-        if known == ABSENT and not events and not decisions:
+        known, forgotten = snapshot.customers.index(customer_id), snapshot.customers.forgets(customer_id)
+        told = {} if forgotten else attributes(snapshot.directory, customer_id)
+        if known == ABSENT and not (events or decisions or told):
             raise Problem("unknown-customer", "Nothing is held of this customer.")
         rows = rows_at(snapshot, known, as_of, workspace.events().orders_of(customer_id))
-        forgotten = snapshot.customers.forgets(customer_id)
         return ExportBody(
             customer_id=customer_id,
             as_of=to_iso(as_of, zone),
             currency=snapshot.facts.currency,
-            attributes={} if forgotten else attributes(snapshot.directory, customer_id),
+            attributes=told,
             orders=orders_of(snapshot, rows),
             events=tuple(_reported(event, zone, snapshot.facts.minor_digits) for event in events),
             decisions=tuple(_decided(decision, zone) for decision in decisions),

@@ -141,6 +141,16 @@ def test_an_erasure_takes_attributes_out_of_decisions(aged):
     assert "lookalikes" not in {offer["code"] for each in found["offers"] for offer in each["reasons"]}
 
 
+def test_a_newcomer_s_attributes_are_exported_until_erased(aged):
+    """Somebody of whom nothing but attributes is held may ask for them, too."""
+    before = aged.http.get("/v1/customers/newcomer/export")
+    aged.http.delete("/v1/customers/newcomer")
+    assert (before.json()["attributes"], aged.http.get("/v1/customers/newcomer/export").status_code) == (
+        {"age": "old"},
+        404,
+    )
+
+
 def test_an_erased_newcomer_is_a_stranger(aged):
     """Although the customers table still has the row until the next import."""
     aged.http.delete("/v1/customers/newcomer")

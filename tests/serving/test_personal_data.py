@@ -31,6 +31,7 @@ def requests(purchase, operation):
         "recommend": [
             {"customer_id": MAIL, "exclude": [CANARY], "reasons": True},
             {"customer_id": MAIL, "mode": CANARY},
+            {"customer_id": MAIL, "attributes": {CANARY: CANARY}},
         ],
         "report": [
             {"events": [purchase(CANARY, MAIL, CANARY, order_id=CANARY, store_id=CANARY)]},
