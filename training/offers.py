@@ -15,7 +15,7 @@ import numpy.typing as npt
 from recsys.errors import NotEnoughData
 from recsys.evaluation.offers_baselines import OWN_FREQUENCY, POPULARITY
 from recsys.evaluation.results import Role
-from recsys.features.pairs import PAIR_FEATURES
+from recsys.features.pairs import ITEM, PAIR_FEATURES
 from recsys.models.calibration import Calibration, calibrate
 from recsys.models.forest import Forest
 from recsys.models.linear import Linear
@@ -27,6 +27,10 @@ from training.pairs import Bought, PairSample, chosen_customers, pair_sample, sc
 from training.tables import Pasts
 from training.trees import Rows, TreeSettings, grow, leafy
 from training.windows import FitPlan, halves
+
+STEPS_OF_ITEM_FACTS = 32
+"""Values a fact of an item is told apart by; with more, trees know single items again and learn what sold in their
+windows instead of what sells to whom."""
 
 TREES = TreeSettings(
     objective="binary",
@@ -40,6 +44,7 @@ TREES = TreeSettings(
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
         "lambda_l2": 5.0,
+        "max_bin_by_feature": [STEPS_OF_ITEM_FACTS if name in ITEM else 255 for name in PAIR_FEATURES],
     },
 )
 
