@@ -59,9 +59,16 @@ class Answers(Protocol):
         """Offers for one customer at `as_of` [s], with all that was ranked for them; `ended` hears of the stages."""
 
     def score(
-        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
+        self,
+        customer_id: str,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        *,
+        reasons: bool,
+        language: str = "en",
+        customer: int | None = None,
     ) -> ScoresAnswer:
-        """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
+        """Churn and value of one customer at `as_of` [s], reasons told in `language`; `customer` if already found."""
 
     def timing(
         self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, categories: bool = True
@@ -118,10 +125,17 @@ class Opened:
         return rank(self.serving, request, events, as_of, ended, looks)
 
     def score(
-        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
+        self,
+        customer_id: str,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        *,
+        reasons: bool,
+        language: str = "en",
+        customer: int | None = None,
     ) -> ScoresAnswer:
-        """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
-        return score(self.serving, customer_id, events, as_of, reasons=reasons, language=language)
+        """Churn and value of one customer at `as_of` [s], reasons told in `language`; `customer` if already found."""
+        return score(self.serving, customer_id, events, as_of, reasons=reasons, language=language, customer=customer)
 
     def timing(
         self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, categories: bool = True

@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from recsys.features.personal import CatalogueArrays, Own, Scratch
+from recsys.features.state import CatalogueArrays, Own, Scratch
 from recsys.population.facts import Popular, PopulationArrays
 
 SOURCES = (
@@ -18,6 +18,7 @@ SOURCES = (
     "customers like this one",
     "taken up now",
     "new arrivals",
+    "baskets of neighbours",
     "lookalikes",
     "viewed, not bought",
 )
@@ -131,6 +132,7 @@ def new_lists(
     best_of(touched, n_touched, scratch.peers, allowed, scratch.slot, lists[5, :size])
     _in_sequence(population.popular.adopted, allowed, scratch.slot, lists[6, :size])
     _in_sequence(population.popular.arrivals, allowed, scratch.slot, lists[7, :size])
+    best_of(touched, n_touched, scratch.votes, allowed, scratch.slot, lists[8, :size])
     if len(lists) > OF_PURCHASES:
         _in_sequence(named[0], allowed, scratch.slot, lists[OF_PURCHASES])
         _in_sequence(named[1], allowed, scratch.slot, lists[OF_PURCHASES + 1])

@@ -18,7 +18,8 @@ from recsys.data.tail import CustomerRows
 from recsys.decisioning.pointing import NOTHING, Pointed
 from recsys.decisioning.serving import Desk, Serving
 from recsys.features.pairs import N_PAIR_FEATURES, PAIR_FEATURES, pair_rows
-from recsys.features.personal import CatalogueArrays, Scratch, clean, own_items, point_to_items
+from recsys.features.personal import clean, own_items, point_to_items
+from recsys.features.state import CatalogueArrays, Scratch
 from recsys.models.offers import OffersModel
 from recsys.population.facts import PopulationArrays
 

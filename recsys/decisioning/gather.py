@@ -13,7 +13,8 @@ from recsys.data.history import HistoryArrays, visible_orders
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning.candidates import MIXED, candidates
 from recsys.features.pairs import N_PAIR_FEATURES, pair_rows
-from recsys.features.personal import CatalogueArrays, Scratch, clean, new_scratch, own_items, point_to_items
+from recsys.features.personal import clean, own_items, point_to_items
+from recsys.features.state import CatalogueArrays, Scratch, new_scratch
 from recsys.population.facts import Population, PopulationArrays
 
 LIMIT = 200

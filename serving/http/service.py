@@ -156,8 +156,10 @@ class Service:
         tag = tag_of(Basis(snapshot.snapshot_id, versions, run_id, *asked))
         if matches(known_tags, tag):
             return Scored(tag, None)
-        reasons = language is not None
-        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language or "en")
+        reasons, told = language is not None, language or "en"
+        answer = loaded.answers.score(
+            customer_id, tail.orders, as_of, reasons=reasons, language=told, customer=customer
+        )
         ended("scoring")
         self.shadow.look(Rated(loaded.answers, customer_id, tail.orders, as_of, answer))
         return Scored(tag, scores_body(answer, snapshot.facts, run_id, stale=stale))

@@ -29,6 +29,7 @@ ORDERED_BY = {
     "next basket": "next",
     "taste": "als",
     "customers like this one": "peers",
+    "baskets of neighbours": "votes",
 }
 """Sources with a score a customer, and where it stands in the scratch."""
 NEW_SOURCES = SOURCES[1:]
