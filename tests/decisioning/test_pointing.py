@@ -190,6 +190,7 @@ def test_who_bought_more_is_known_by_purchases(alike) -> None:
     """Attributes told of a customer with more than one order change nothing."""
     answers = [recommend(alike, OfferRequest("cat", 9, attributes=told), (), NOW) for told in ({}, {"age": "old"})]
     assert answers[0] == answers[1]
+    assert not any("lookalikes" in offer.sources for offer in answers[0].offers)
 
 
 def test_an_unknown_attribute_is_refused_whoever_is_asked_for(alike) -> None:
