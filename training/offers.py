@@ -2,7 +2,8 @@
 
 The trees predict whether a candidate is bought within the horizon (binary log loss; LambdaMART on the same rows ranked
 no better on validation and took eight times as long). Two curves turn the score into a probability, for items never and
-already bought, fitted on all candidates of the newest window.
+already bought, fitted on all candidates of the newest window by trees that never saw it. The trees that are served are
+grown anew, as many, with that window: what sells changes, and they are to the next window what the others were to it.
 """
 
 from collections.abc import Mapping
@@ -75,9 +76,12 @@ def fit_offers(
     train = _training_rows(pasts, plan, seed)
     if train is None or train.bought.sum() < LEAST_HITS:
         return ModelFit("offers", plan, tuple(baselines), notes=(TOO_SMALL,))
-    scorer, number = _forest(train, pasts, plan, trees, seed, threads)
-    model = _contender(MODEL, "model", scorer, pasts, plan, seed)
-    return ModelFit("offers", plan, (*baselines, model), {"ranker": number}, len(train.bought))
+    earlier, number = _forest(train, pasts, plan, trees, seed, threads)
+    curves = _curves(earlier, pasts, plan, seed)
+    del train
+    rows, ranker = _refit(pasts, plan, number, seed, threads)
+    model = _packed(MODEL, "model", ranker, curves, pasts, plan)
+    return ModelFit("offers", plan, (*baselines, model), {"ranker": number}, rows)
 
 
 def _check_catalogue(pasts: Pasts, plan: FitPlan) -> None:
@@ -95,10 +99,21 @@ def _training_rows(pasts: Pasts, plan: FitPlan, seed: int) -> PairSample | None:
     """Rows of all windows of the trees; None where the plan has none."""
     if not plan.starts:
         return None
-    budget = BUDGET // len(plan.starts)
-    among = _half(pasts, plan, seed, first=True)
-    parts = [pair_sample(pasts, start, plan, budget, seed, among) for start in plan.starts]
+    return _rows_at(pasts, plan, plan.starts, seed, _half(pasts, plan, seed, first=True))
+
+
+def _rows_at(
+    pasts: Pasts, plan: FitPlan, starts: tuple[int, ...], seed: int, among: npt.NDArray[np.bool_] | None
+) -> PairSample:
+    """Rows of the windows from `starts` [s]; of the customers `among` alone."""
+    parts = [pair_sample(pasts, start, plan, BUDGET // len(starts), seed, among) for start in starts]
     return PairSample(*(np.concatenate([getattr(part, name) for part in parts]) for name in PairSample.__slots__))
+
+
+def _refit(pasts: Pasts, plan: FitPlan, number: int, seed: int, threads: int) -> tuple[int, Scorer]:
+    """How many rows the windows have with the newest and with all customers, and `number` trees grown from them."""
+    rows = _rows_at(pasts, plan, tuple(dict.fromkeys((plan.calibrate_at, *plan.starts))), seed, None)
+    return len(rows.bought), _forest(rows, pasts, plan, {"ranker": number}, seed, threads)[0]
 
 
 def _forest(
@@ -131,10 +146,17 @@ def _rule(weights: Mapping[str, float]) -> Scorer:
 
 def _contender(name: str, role: Role, ranker: Scorer, pasts: Pasts, plan: FitPlan, seed: int) -> Contender:
     """The ranker with its two curves, from all candidates of the newest window."""
-    new, repeat = _curves(ranker, pasts, plan, seed)
-    spec = FeatureSpec(PAIR_FEATURES, plan.horizon_days, "pairs-2")
+    return _packed(name, role, ranker, _curves(ranker, pasts, plan, seed), pasts, plan)
+
+
+def _packed(
+    name: str, role: Role, ranker: Scorer, curves: tuple[Calibration, Calibration], pasts: Pasts, plan: FitPlan
+) -> Contender:
+    """The ranker and the curves of new and of known items as a bundle would hold them."""
+    spec = FeatureSpec(PAIR_FEATURES, plan.horizon_days, "pairs-3")
     level = pasts.at(plan.calibrate_at).snapshot.catalogue.item_level
-    content = offers_content(spec, ranker, new=new, repeat=repeat, item_level=level, facts=fit_facts(name, role, plan))
+    facts, (new, repeat) = fit_facts(name, role, plan), curves
+    content = offers_content(spec, ranker, new=new, repeat=repeat, item_level=level, facts=facts)
     return Contender(name, role, content)
 
 

@@ -9,7 +9,7 @@ from recsys.data.tail import CustomerRows
 from recsys.decisioning.answers import LEVELS, LONGEST_LOOK_BACK, Mode, Novelty
 from recsys.decisioning.candidates import MIXED, NEW, REPEAT
 from recsys.errors import RequestRefused
-from recsys.features.personal import CatalogueArrays
+from recsys.features.state import CatalogueArrays
 
 MODES = {"repeat": REPEAT, "new": NEW, "mixed": MIXED}
 """Modes of a request as kernels take them while new means never bought."""

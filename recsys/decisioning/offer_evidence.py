@@ -7,7 +7,8 @@ import numpy as np
 
 from recsys.data.clock import DAY
 from recsys.data.history import HistoryArrays
-from recsys.features.personal import CatalogueArrays, Own, Scratch, clean, own_items
+from recsys.features.personal import clean, own_items
+from recsys.features.state import CatalogueArrays, Own, Scratch
 from recsys.population.facts import PopulationArrays
 
 SUPPORT = 5

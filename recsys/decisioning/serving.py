@@ -16,7 +16,7 @@ from recsys.decisioning.gather import LIMIT, catalogue_arrays, scratch_for
 from recsys.errors import SnapshotError
 from recsys.features.customer import item_scratch
 from recsys.features.pairs import N_PAIR_FEATURES
-from recsys.features.personal import CatalogueArrays, Scratch
+from recsys.features.state import CatalogueArrays, Scratch
 from recsys.models.churn import ChurnModel
 from recsys.models.offers import OffersModel
 from recsys.models.value import ValueModel

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from recsys.data.clock import DAY
-from recsys.features.personal import CatalogueArrays, Own, Scratch
+from recsys.features.state import CatalogueArrays, Own, Scratch
 from recsys.population.facts import PopulationArrays
 
 OWN = (
@@ -46,9 +46,10 @@ ITEM = (
 )
 """What the base does with the item, see recsys.population.facts.ItemFacts; item_trend: rate_28 / rate_56."""
 
-LIKE = ("near", "recent_near", "next_rate", "als", "after", "peers")
+LIKE = ("near", "recent_near", "next_rate", "als", "after", "peers", "votes")
 """What the customer's other purchases say: similarity to all and to the recent ones, next-basket rate, ALS score;
-after: summed excess after the last basket; peers: share of the newest baskets of the customers most like this one."""
+after: summed excess after the last basket; peers: share of the newest baskets of the customers most like this one;
+votes: fresh baskets with it of the customers whose orders are most like this one's, mean by likeness."""
 
 CATALOGUE = ("family_share", "family_days_since_last", "family_items", "group_share", "spend_ratio")
 """Share of the customer's faded orders in the item's family and group; days since and items bought in the family;
@@ -153,7 +154,7 @@ def _item_part(population: PopulationArrays, item: int, out: Any) -> None:
 def _like_part(scratch: Scratch, item: int, out: Any) -> None:
     out[0], out[1], out[2] = scratch.near[item], scratch.recent[item], scratch.next[item]
     out[3], out[4] = scratch.als[item], scratch.after[item]
-    out[5] = scratch.peers[item]
+    out[5], out[6] = scratch.peers[item], scratch.votes[item]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

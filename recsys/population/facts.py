@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from recsys.data.arrays import load_array, save_array
 from recsys.errors import SnapshotError
+from recsys.population.lookalikes import Lookalikes
 
-FORMAT = 3
+FORMAT = 4
 """Version of the population directory; another one is fitted anew."""
 
 
@@ -109,14 +110,18 @@ class Following(NamedTuple):
 
 
 class Peers(NamedTuple):
-    """Customers that bought last (witnesses), by the items of their profiles, and their newest baskets.
+    """Customers that bought last (witnesses), by the items of their profiles, and what they took lately.
 
     start         int64 (n_items + 1,)      item i is in the profiles of `customer[start[i]:start[i + 1]]` (ascending)
     customer      int32                     the witness
-    weight        float32                   weight of the item in the profile, which has length 1
+    weight        float32 (n, 2)            weight of the item in the profile before the newest basket, of length 1, and
+                                            in the whole one, see population.witnesses
     fresh         float32 (n_witnesses,)    what the newest basket weighs, by its age
     basket_start  int64 (n_witnesses + 1,)  witness w took `basket_item[basket_start[w]:basket_start[w + 1]]` last
     basket_item   int32
+    taken_start   int64 (n_witnesses + 1,)  witness w took `taken_item[taken_start[w]:taken_start[w + 1]]` lately
+    taken_item    int32
+    taken_worth   float32                   w's last baskets with it, each as much as it is fresh, see population.peers
     """
 
     start: npt.NDArray[np.int64]
@@ -125,6 +130,9 @@ class Peers(NamedTuple):
     fresh: npt.NDArray[np.float32]
     basket_start: npt.NDArray[np.int64]
     basket_item: npt.NDArray[np.int32]
+    taken_start: npt.NDArray[np.int64]
+    taken_item: npt.NDArray[np.int32]
+    taken_worth: npt.NDArray[np.float32]
 
 
 class Factors(NamedTuple):
@@ -219,6 +227,7 @@ class Population:
     spec: PopulationSpec
     arrays: PopulationArrays
     assortment: Assortment
+    lookalikes: Lookalikes = field(default_factory=Lookalikes.none)
 
     def save(self, directory: Path) -> None:
         """Write arrays and `population.json` to `directory`, whole or not at all; what was there is replaced."""
@@ -227,6 +236,7 @@ class Population:
         work.mkdir(parents=True)
         for name, array in _flat(self.arrays, self.assortment).items():
             save_array(work / f"{name}.npy", array)
+        self.lookalikes.save(work)
         text = {"format": FORMAT, "as_of": self.as_of, "snapshot_id": self.snapshot_id, "spec": asdict(self.spec)}
         (work / "population.json").write_text(json.dumps(text, indent=1))
         shutil.rmtree(directory, ignore_errors=True)
@@ -257,6 +267,7 @@ class Population:
             spec=PopulationSpec(**text["spec"]),
             arrays=PopulationArrays(*parts[:-1]),
             assortment=parts[-1],
+            lookalikes=Lookalikes.load(directory),
         )
 
 

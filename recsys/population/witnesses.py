@@ -127,23 +127,38 @@ def profiles(seen: Witnesses, rarity: npt.NDArray[np.float32], step: int) -> Any
     age = seen.age
     earlier = np.where(age > step, FADE_BASKETS ** np.maximum(age - step - 1.0, 0.0), 0.0)
     whole = (seen.matrix(earlier) @ diags(rarity.astype(np.float64))).tocsr()
-    whole.sort_indices()
-    data = np.zeros(len(whole.data))
-    _strongest(whole.indptr, whole.data, data)
-    whole.data = data
-    whole.eliminate_zeros()
-    return whole.astype(np.float32)
+    return _shortened(strongest(whole, PROFILE), 1.0).astype(np.float32)
+
+
+def whole_profiles(seen: Witnesses, asymmetry: float) -> Any:
+    """Orders of each item, the PROFILE most of a witness, over their length ** (2 - 2 · asymmetry).
+
+    csr float32 (count, n_items). A product with another vector is their asymmetric cosine, but for that one's length.
+    """
+    return _shortened(strongest(seen.matrix(np.ones(len(seen.owner))), PROFILE), 2 - 2 * asymmetry).astype(np.float32)
+
+
+def _shortened(matrix: Any, power: float) -> Any:
+    """Rows over their length ** power; empty rows stay."""
+    squares = np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel()
+    matrix.data /= np.repeat(np.where(squares > 0, squares, 1.0) ** (power / 2), np.diff(matrix.indptr))
+    return matrix
+
+
+def strongest(matrix: Any, most: int) -> Any:
+    """The `most` largest entries of each row of a csr matrix, columns ascending, ties to the earlier column."""
+    matrix.sort_indices()
+    data = np.zeros(len(matrix.data))
+    _strongest(matrix.indptr, matrix.data, most, data)
+    matrix.data = data
+    matrix.eliminate_zeros()
+    return matrix
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _strongest(indptr: Any, values: Any, out: Any) -> None:
-    """The PROFILE largest entries of each row over their length, ties to the earlier; the others stay 0."""
+def _strongest(indptr: Any, values: Any, most: int, out: Any) -> None:
+    """The `most` largest entries of each row, ties to the earlier; the others stay 0."""
     for row in range(len(indptr) - 1):
         low, high = indptr[row], indptr[row + 1]
-        order = np.argsort(-values[low:high], kind="mergesort")[:PROFILE]
-        squares = 0.0
-        for at in order:
-            squares += values[low + at] * values[low + at]
-        if squares > 0:
-            for at in order:
-                out[low + at] = values[low + at] / np.sqrt(squares)
+        for at in np.argsort(-values[low:high], kind="mergesort")[:most]:
+            out[low + at] = values[low + at]

@@ -1,19 +1,21 @@
-"""One connection: what is no HTTP at all gets a problem too, and what is too much is refused before anything is made.
+"""One connection: answers leave it in one piece, and what is no HTTP at all or too much never reaches the application.
 
-Bytes that no request can be made of never reach the application, nor do requests beyond the bound of its gate.
+Bytes that no request can be made of are answered by a problem too; requests beyond the bound of the application's gate
+are refused before anything is made of them.
 """
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.http.admission import BOUNDED, Gate, Refusal
 from serving.http.envelope import SECURITY_HEADERS, request_id_of
 from serving.http.problems import Problem, respond
+from serving.http.whole import WHOLE, lines_of
 
 _REFUSED = SimpleNamespace(response_complete=True, message_event=SimpleNamespace(set=lambda: None))
 """Stands for the answered request of a connection that was refused so far."""
@@ -28,13 +30,16 @@ class Wire(HttpToolsProtocol):
     _refusal = Refusal()
 
     def on_headers_complete(self) -> None:
-        """Begin with a request whose head is read, or refuse it."""
+        """Begin with a request whose head is read, its answer to be written in one piece, or refuse it."""
         if self.gate is not None and self.url.startswith(BOUNDED.encode()):
             if self.gate.full and self._may_refuse():
                 self._refuse(self.gate)
                 return
             self.gate.announce()
         super().on_headers_complete()
+        cycle = self.cycle
+        scope: Any = self.scope
+        scope[WHOLE] = lambda status, head, body: _write(cycle, status, head, body)
 
     def _may_refuse(self) -> bool:
         """Whether a refusal may leave here and now.
@@ -67,6 +72,20 @@ class Wire(HttpToolsProtocol):
         head = b"".join(name + b": " + value + b"\r\n" for name, value in answer.raw_headers)
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + bytes(answer.body))
         self.transport.close()
+
+
+def _write(cycle: Any, status: int, head: bytes, body: bytes) -> bool:
+    """What uvicorn's `send` does with the two messages of a whole answer; False where it would do more than that."""
+    if cycle.flow.write_paused or cycle.disconnected or cycle.response_started or not cycle.keep_alive:
+        return False
+    if cycle.scope["method"] == "HEAD":
+        return False
+    cycle.response_started, cycle.waiting_for_100_continue, cycle.chunked_encoding = True, False, False
+    cycle.transport.write(b"".join((STATUS_LINE[status], lines_of(cycle.default_headers), head, b"\r\n", body)))
+    cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 def wire_of(app: ASGIApp) -> type[Wire]:

@@ -8,8 +8,8 @@ from recsys.data.snapshot import Snapshot
 from recsys.population.following import SHRINK as EXCESS_SHRINK
 from recsys.population.following import fit_following
 from recsys.population.now import SHRINK, fit_now
-from recsys.population.peers import fit_peers
-from recsys.population.witnesses import FADE_BASKETS, HALF_LIFE, Witnesses, profiles, witnesses
+from recsys.population.peers import LATELY, fit_peers
+from recsys.population.witnesses import FADE_BASKETS, HALF_LIFE, Witnesses, profiles, whole_profiles, witnesses
 from recsys.testing.builders import at, snapshot
 
 CAFE = snapshot(
@@ -85,9 +85,11 @@ def test_excess_is_shrunk() -> None:
 
 
 def test_peers_keep_profiles_by_item_and_newest_baskets() -> None:
-    """Ann is known by latte, bob by tea; cem has one basket and no profile, but all newest baskets are kept."""
+    """Ann is known by latte, bob by tea; cem has one basket and no profile before it, all newest baskets are kept."""
     peers = fit_peers(cafe(), np.ones(3, np.float32))
-    by_item = [peers.customer[peers.start[i] : peers.start[i + 1]].tolist() for i in range(3)]
+    known = peers.weight[:, 0] > 0
+    places = [np.arange(peers.start[i], peers.start[i + 1]) for i in range(3)]
+    by_item = [peers.customer[place[known[place]]].tolist() for place in places]
     baskets = [peers.basket_item[peers.basket_start[w] : peers.basket_start[w + 1]].tolist() for w in range(3)]
     assert (by_item, baskets) == ([[0], [], [1]], [[LATTE, MOCHA], [LATTE], [TEA]])
 
@@ -95,3 +97,22 @@ def test_peers_keep_profiles_by_item_and_newest_baskets() -> None:
 def test_peers_weigh_by_how_fresh_their_newest_basket_is() -> None:
     """Half after the half-life."""
     assert fit_peers(cafe(), np.ones(3, np.float32)).fresh.tolist() == pytest.approx([1.0, 1.0, OLD])
+
+
+def test_a_whole_profile_holds_all_orders_over_the_root_of_its_length() -> None:
+    """Ann had latte twice and mocha once, bob tea and latte, cem tea; asymmetry 3/4 takes the root of the length."""
+    found = whole_profiles(cafe(), 0.75).toarray()
+    wanted = np.array([[2, 1, 0], [1, 0, 1], [0, 0, 1]])
+    np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True) ** 0.5, rtol=1e-6)
+
+
+def test_what_was_taken_lately_fades_with_the_days() -> None:
+    """Baskets of today count whole, those of 31 and of 28 days ago as much as is left of them."""
+    peers = fit_peers(cafe(), np.ones(3, np.float32))
+    found = np.zeros((3, 3))
+    for w in range(3):
+        places = slice(peers.taken_start[w], peers.taken_start[w + 1])
+        found[w, peers.taken_item[places]] = peers.taken_worth[places]
+    month = 0.5 ** (31 / LATELY)
+    wanted = [[1 + month, 1, 0], [1, 0, month], [0, 0, 0.5 ** (28 / LATELY)]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
