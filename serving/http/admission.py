@@ -3,9 +3,10 @@
 Without a bound every request waits for all that came before it, and soon nobody is answered before they give up. What
 is beyond the bound is refused at once, by `Wire` before anything is made of it, which costs a thirtieth of an answer.
 Those taken on are computed one in each round of the event loop: between two of them the loop reads what has arrived
-and refuses what is too much, so nobody waits long for a refusal either. Who waited `LONGEST` for the turn is refused
-then: under a bound on their number alone a slow machine would answer everybody too late (the idea of Nichols and
-Jacobson, "Controlling queue delay", ACM Queue 10 (2012): what counts is the time waited, not the length of the queue).
+and refuses what is too much, so nobody waits long for a refusal either. Where turns come later than `LONGEST` for as
+long, those that waited so long are refused: under a bound on their number alone a slow machine would answer everybody
+too late (Nichols and Jacobson, "Controlling queue delay", ACM Queue 10 (2012): what counts is the time waited, and a
+queue that is gone at once, as after a stall, is no overload).
 """
 
 import time
@@ -23,7 +24,7 @@ BOUNDED = "/v1/"
 """Paths that count; health checks and metrics are answered under overload too."""
 
 LONGEST = 0.5
-"""How long a request may wait for its turn to be computed [s]."""
+"""How long a request may wait for its turn to be computed, when others did for as long [s]."""
 
 TOLD = 1.0
 """Between two log lines about refusals [s]."""
@@ -51,6 +52,7 @@ class Gate:
         self._limit, self._tell, self._refused, self._clock = limit, under_way, refused, clock
         self._under_way = self._coming = self._refusals = 0
         self._free = True
+        self._late_since: float | None = None
         self._waiting: deque[Future[None]] = deque()
 
     @property
@@ -85,7 +87,7 @@ class Gate:
             return False
         self._count(1)
         if self._free:
-            self._free = False
+            self._free, self._late_since = False, None
             get_running_loop().call_soon(self._next)
             return True
         began, turn = self._clock(), get_running_loop().create_future()
@@ -95,10 +97,20 @@ class Gate:
         except BaseException:
             self.leave()
             raise
-        if self._clock() - began <= LONGEST:
+        if not self._too_late(self._clock() - began):
             return True
         self.leave()
         return False
+
+    def _too_late(self, waited: float) -> bool:
+        """Whether turns have come late for too long to give one more to who waited."""
+        now = self._clock()
+        if waited <= LONGEST:
+            self._late_since = None
+            return False
+        if self._late_since is None:
+            self._late_since = now
+        return now - self._late_since >= LONGEST
 
     def leave(self) -> None:
         """One that entered has been answered."""

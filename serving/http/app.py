@@ -9,6 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from starlette.convertors import register_url_convertor
@@ -39,6 +40,8 @@ from serving.http.tracing import Tracing
 from serving.outage import PATIENCE
 from serving.puller import reached
 from serving.shadow import Shadow
+
+LOG = structlog.get_logger("barista.service")
 
 
 class Layered(FastAPI):
@@ -153,25 +156,38 @@ async def _lifespan(
 
 async def watch(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
     """Look for a new snapshot, champion or run, and for keys, every `refresh_seconds`, off the event loop."""
-    state = service.state
-    before, refused = dict.fromkeys(state.swaps, 0), Counter[str]()
+    told: Counter[tuple[Any, str]] = Counter()
     while True:
-        begun = time.perf_counter()
-        if await run_sync(state.refresh):
-            metrics.swap_seconds.observe(time.perf_counter() - begun)
-        await run_sync(guards.refresh)
-        if state.opened:
-            await run_sync(service.shadow.challengers.refresh, state.current().answers)
-        await run_sync(state.erased.refresh)
-        await run_sync(health.look)
-        for result, count in state.swaps.items():
-            metrics.swaps.labels(result).inc(count - before[result])
-        for reason, count in state.refusals.items():
-            metrics.refusals.labels(reason).inc(count - refused[reason])
-        before, refused = dict(state.swaps), Counter(state.refusals)
-        metrics.registry_reached.set(reached(state.workspace.directory) is not False)
-        metrics.degraded.set(service.health().status != "ok")
-        await asyncio.sleep(state.workspace.settings.refresh_seconds)
+        try:
+            await _look(service, metrics, guards, health)
+        except Exception as error:  # whatever it was, the next look is made all the same
+            LOG.error("look failed", error=type(error).__name__)
+        _tell(service, metrics, told)
+        await asyncio.sleep(service.workspace.settings.refresh_seconds)
+
+
+async def _look(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
+    state, begun = service.state, time.perf_counter()
+    if await run_sync(state.refresh):
+        metrics.swap_seconds.observe(time.perf_counter() - begun)
+    await run_sync(guards.refresh)
+    if state.opened:
+        await run_sync(service.shadow.challengers.refresh, state.current().answers)
+    await run_sync(state.erased.refresh)
+    await run_sync(health.look)
+
+
+def _tell(service: Service, metrics: Metrics, told: Counter[tuple[Any, str]]) -> None:
+    """Bring the metrics up to what the state counted; `told` is what they were told before."""
+    state = service.state
+    counted = {(metrics.swaps, result): count for result, count in state.swaps.items()}
+    counted |= {(metrics.refusals, reason): count for reason, count in state.refusals.items()}
+    for key, count in counted.items():
+        counter, label = key
+        counter.labels(label).inc(count - told[key])
+        told[key] = count
+    metrics.registry_reached.set(reached(state.workspace.directory) is not False)
+    metrics.degraded.set(service.health().status != "ok")
 
 
 def _problem(request: Request, problem: Any) -> Response:

@@ -63,7 +63,7 @@ class Health:
 
     def look(self) -> None:
         """Look at the files anew; not on the event loop. What was seen before stays when that fails."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._noted = note(self._service.workspace)
 
     def live(self) -> LiveBody:

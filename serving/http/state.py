@@ -29,6 +29,9 @@ POINTERS = ("snapshots/current", *(f"bundles/{name}/champion" for name in MODELS
 SHARE = 0.1
 """How much of the time a thread that opens a new model computes, beside those that answer."""
 
+UNREADABLE = "?"
+"""Stands for a pointer that can't be read: no version, no snapshot is called so."""
+
 LOG = structlog.get_logger("barista.state")
 
 
@@ -109,7 +112,7 @@ class State:
 
         When that fails the former state stays, `fault` says why, and the next call tries again.
         """
-        signs = tuple(read_text(self.workspace.directory / name) for name in POINTERS)
+        signs = tuple(_sign(self.workspace.directory / name) for name in POINTERS)
         if signs == self._signs:
             self.fault = self.faulty = None
             return False
@@ -140,7 +143,7 @@ class State:
         for name in MODELS:
             try:
                 self._try_champion(name, key)
-            except (BaristaError, OSError) as error:
+            except Exception as error:  # whatever a damaged file does, it is this model's
                 self.faulty = name
                 self._refuse(name, error)
                 raise
@@ -154,7 +157,7 @@ class State:
 
     def _refuse(self, name: str, error: Exception) -> None:
         """Remember the bundle refused last, since when it is."""
-        version = read_text(self.workspace.bundles / name / "champion") or ""
+        version = _sign(self.workspace.bundles / name / "champion") or ""
         refused = Refused(version, _reason(error), time.monotonic())
         before = self.refused.get(name)
         if before is None or before[:2] != refused[:2]:
@@ -208,3 +211,11 @@ class State:
 def _reason(error: Exception) -> str:
     """Kind of error, that of the child when it refused."""
     return error.reason if isinstance(error, RefusedByCanary) else type(error).__name__
+
+
+def _sign(pointer: Path) -> str | None:
+    """What a pointer says; None without one, `UNREADABLE` where it is no text or can't be read."""
+    try:
+        return read_text(pointer)
+    except (OSError, ValueError):
+        return UNREADABLE

@@ -114,21 +114,45 @@ def test_one_is_computed_in_each_round_of_the_event_loop():
     assert (len(computed), len(set(computed)), computed) == (6, 6, sorted(computed))
 
 
-@pytest.mark.parametrize(("waited", "status"), [(LONGEST, []), (LONGEST + 0.01, [503])])
-def test_who_waited_too_long_for_the_turn_is_refused(waited, status):
-    """At the turn the time waited decides; the first one did not wait."""
-    now, sents, told = [0.0], [[], []], []
+@pytest.mark.parametrize(
+    ("seconds", "refused"),
+    [
+        (LONGEST / 4, 0),
+        (LONGEST + 0.01, 4),  # the second waited too long, but nobody had before
+        (3 * LONGEST, 4),
+    ],
+)
+def test_who_waited_too_long_for_the_turn_is_refused(seconds, refused):
+    """Six at once, each computed for so long: once turns come late for a while, late ones are refused."""
+    now, sents, told = [0.0], [[] for _ in range(6)], []
 
     async def slow(scope, receive, send) -> None:
         await asyncio.sleep(0)
-        now[0] += waited
+        now[0] += seconds
 
-    async def both() -> None:
+    async def all_at_once() -> None:
         admission = Admission(slow, Gate(9, told.append, clock=lambda: now[0]))
         await asyncio.gather(*(asked(admission, "/v1/models", sent) for sent in sents))
 
-    asyncio.run(both())
-    assert ([[each["status"] for each in sent[:1]] for sent in sents], told[-1]) == ([[], status], 0)
+    asyncio.run(all_at_once())
+    statuses = [sent[0]["status"] for sent in sents if sent]
+    assert (statuses, told[-1]) == ([503] * refused, 0)
+
+
+def test_a_stall_is_no_overload():
+    """After a pause of ten seconds those that waited are answered: their turns come one right after the other."""
+    now, sents = [0.0], [[] for _ in range(6)]
+
+    async def stalled(scope, receive, send) -> None:
+        await asyncio.sleep(0)
+        now[0] = 10.0
+
+    async def all_at_once() -> None:
+        admission = Admission(stalled, Gate(9, lambda _count: None, clock=lambda: now[0]))
+        await asyncio.gather(*(asked(admission, "/v1/models", sent) for sent in sents))
+
+    asyncio.run(all_at_once())
+    assert [sent for sent in sents if sent] == []
 
 
 def test_one_that_goes_away_while_it_waits_frees_its_place():

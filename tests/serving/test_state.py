@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
 from recsys.models.bundle import write_bundle
 from recsys.testing.published import linear_content, publish_models
@@ -101,3 +102,32 @@ def test_metrics_tell_swaps_and_degradation(service):
     (service.workspace.snapshots / "current").write_text("000000000000")
     assert wait_for(lambda: "barista_degraded 1.0" in service.http.get("/metrics").text)
     assert 'barista_swaps_total{result="failed"}' in service.http.get("/metrics").text
+
+
+@pytest.mark.parametrize("name", ["snapshots/current", "bundles/churn/champion"])
+def test_a_pointer_that_is_no_text_is_a_fault_like_others(service, name):
+    """Bytes that are no UTF-8: degraded, answers go on, and the service goes on looking for what is next."""
+    pointer, before = service.workspace.directory / name, service.scores()
+    good = pointer.read_bytes()
+    pointer.write_bytes(b"\xff")
+    assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "degraded")
+    assert service.scores() == before
+    pointer.write_bytes(good)
+    assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "ok")
+
+
+def test_a_look_that_fails_is_not_the_last_one(service, monkeypatch):
+    """Whatever goes wrong beside the answers is logged, and the next look is made all the same."""
+    looks, real = [], service.state.erased.refresh
+
+    def broken() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise KeyError("canary")
+        real()
+
+    with capture_logs() as lines:
+        monkeypatch.setattr(service.state.erased, "refresh", broken)
+        assert wait_for(lambda: len(looks) > 1)
+    failed = [line for line in lines if line["event"] == "look failed"]
+    assert (len(failed), failed[0]["error"], "canary" in repr(lines)) == (1, "KeyError", False)
