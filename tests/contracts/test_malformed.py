@@ -33,7 +33,7 @@ def judged(tmp_path_factory):
     """A judge, and a right answer of the models with the endpoint it came from."""
     app = patient_app(small_state(tmp_path_factory.mktemp("judge") / "workspace"))
     endpoint = next(route.endpoint for route in app.routes if route.name == "live")
-    body = json.dumps({"status": "ok", "uptime_seconds": 1.5}).encode()
+    body = json.dumps({"status": "ok", "uptime_seconds": 1}).encode()
     return Judge(app), Answer(200, {"content-type": "application/json"}, body, endpoint)
 
 
