@@ -4,6 +4,7 @@ Log what happened, counts, versions and durations; never a customer id, an event
 """
 
 import sys
+from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -21,11 +22,22 @@ class _StandardError:
         sys.stderr.flush()
 
 
-def _json_text(line: Any, default: Any = None, **_options: Any) -> str:
-    """`line` as JSON."""
-    import orjson
+def _json_lines() -> Any:
+    """What makes an event a line of JSON: with what is bound to the context, the level, the instant.
 
-    return orjson.dumps(line, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+    One step in place of five, since every request writes a line.
+    """
+    import orjson
+    from structlog.contextvars import merge_contextvars
+    from structlog.processors import add_log_level, format_exc_info
+
+    def line_of(logger: Any, method: str, event: Any) -> str:
+        line = add_log_level(logger, method, merge_contextvars(logger, method, event))
+        line["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+        text = orjson.dumps(format_exc_info(logger, method, line), default=repr, option=orjson.OPT_NON_STR_KEYS)
+        return text.decode()
+
+    return line_of
 
 
 def configure_logs(level: str, *, json: bool | None = None) -> None:
@@ -33,16 +45,15 @@ def configure_logs(level: str, *, json: bool | None = None) -> None:
     import structlog
 
     as_json = not sys.stderr.isatty() if json is None else json
-    lines = structlog.processors.JSONRenderer(serializer=_json_text)
-    renderer: Any = lines if as_json else structlog.dev.ConsoleRenderer()
+    for_people: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer(),
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[_json_lines()] if as_json else for_people,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,  # a logger used before a change of set-up must follow it

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from recsys.data.files import read_text
 from recsys.data.forgetting import ErasedAt
+from recsys.data.looks import Look
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import OrderEvent
 from recsys.decisioning import OfferRequest, OffersAnswer, Ranking, ScoresAnswer, Serving, rank, score
@@ -42,18 +43,32 @@ class Answers(Protocol):
     def snapshot(self) -> Snapshot:
         """The opened snapshot."""
 
-    def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+    def recommend(
+        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, looks: Sequence[Look] = ()
+    ) -> OffersAnswer:
         """Offers for one customer at `as_of` [s]."""
 
     def rank(
-        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, ended: Ended = lambda _stage: None
+        self,
+        request: OfferRequest,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        ended: Ended = lambda _stage: None,
+        looks: Sequence[Look] = (),
     ) -> Ranking:
         """Offers for one customer at `as_of` [s], with all that was ranked for them; `ended` hears of the stages."""
 
     def score(
-        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
+        self,
+        customer_id: str,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        *,
+        reasons: bool,
+        language: str = "en",
+        customer: int | None = None,
     ) -> ScoresAnswer:
-        """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
+        """Churn and value of one customer at `as_of` [s], reasons told in `language`; `customer` if already found."""
 
     def timing(
         self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, categories: bool = True
@@ -92,21 +107,35 @@ class Opened:
         """The opened snapshot."""
         return self.serving.snapshot
 
-    def recommend(self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+    def recommend(
+        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, looks: Sequence[Look] = ()
+    ) -> OffersAnswer:
         """Offers for one customer at `as_of` [s]."""
-        return self.rank(request, events, as_of).answer
+        return self.rank(request, events, as_of, looks=looks).answer
 
     def rank(
-        self, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, ended: Ended = lambda _stage: None
+        self,
+        request: OfferRequest,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        ended: Ended = lambda _stage: None,
+        looks: Sequence[Look] = (),
     ) -> Ranking:
         """Offers for one customer at `as_of` [s], with all that was ranked for them; `ended` hears of the stages."""
-        return rank(self.serving, request, events, as_of, ended)
+        return rank(self.serving, request, events, as_of, ended, looks)
 
     def score(
-        self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, reasons: bool, language: str = "en"
+        self,
+        customer_id: str,
+        events: Sequence[OrderEvent],
+        as_of: int,
+        *,
+        reasons: bool,
+        language: str = "en",
+        customer: int | None = None,
     ) -> ScoresAnswer:
-        """Churn and value of one customer at `as_of` [s], reasons told in `language`."""
-        return score(self.serving, customer_id, events, as_of, reasons=reasons, language=language)
+        """Churn and value of one customer at `as_of` [s], reasons told in `language`; `customer` if already found."""
+        return score(self.serving, customer_id, events, as_of, reasons=reasons, language=language, customer=customer)
 
     def timing(
         self, customer_id: str, events: Sequence[OrderEvent], as_of: int, *, categories: bool = True

@@ -5,6 +5,7 @@ its golden rows and writes {} or {error, reason}.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ from recsys.errors import BundleError
 
 PATIENCE = 60.0
 """How long the child may take [s]."""
+
+NICENESS = 10
+"""How far the child stands back behind the processes that answer."""
 
 
 class BundleKillsProcess(BundleError):
@@ -57,6 +61,7 @@ def try_bundle(name: str, directory: Path, key: bytes | None) -> None:
 
 def main() -> int:
     """Open the bundle asked for; 0 unless this process dies of it."""
+    os.nice(NICENESS)
     from recsys.workspace.opening import open_model
 
     asked = json.loads(sys.stdin.read())

@@ -38,7 +38,7 @@ class ScoreRun:
 
     def offers_like(self, request: OfferRequest) -> bool:
         """Whether the run's offers answer `request`: same mode and novelty, not more, nothing excluded or added."""
-        plain = not request.exclude and not request.basket and request.context == OfferContext()
+        plain = not (request.exclude or request.basket or request.attributes) and request.context == OfferContext()
         novelty = Novelty(self.level, self.look_back_days)
         return plain and (request.mode, request.novelty) == (self.mode, novelty) and request.n <= self.n
 

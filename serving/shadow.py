@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from recsys.data.looks import Look
 from recsys.data.tail import OrderEvent
 from recsys.decisioning import OfferRequest, Ranking, ScoresAnswer
 from serving.answers import Answers
@@ -42,6 +43,7 @@ class Ranked(NamedTuple):
     events: Sequence[OrderEvent]
     as_of: int
     ranking: Ranking
+    looks: Sequence[Look] = ()
 
 
 class Rated(NamedTuple):
@@ -145,7 +147,7 @@ def compare(challenging: Challenging, answered: Ranked | Rated) -> list[Seen]:
     version = challenging.versions.get("offers")
     if version is None:
         return []
-    other = challenging.answers.rank(answered.request, answered.events, answered.as_of)
+    other = challenging.answers.rank(answered.request, answered.events, answered.as_of, looks=answered.looks)
     own, theirs = answered.ranking, other
     best = answered.request.n
     seen = Seen(

@@ -79,7 +79,17 @@ class PurchaseHistory:
 
     def arrays(self) -> HistoryArrays:
         """The arrays as one named tuple for kernels."""
-        return HistoryArrays(*(getattr(self, name) for name in HistoryArrays._fields))
+        return HistoryArrays(
+            self.order_time,
+            self.order_key,
+            self.order_store,
+            self.order_channel,
+            self.line_start,
+            self.line_product,
+            self.line_quantity,
+            self.line_amount,
+            self.line_discount,
+        )
 
     def span(self, customer: int) -> tuple[int, int]:
         """First and one-past-last order of a customer."""

@@ -74,6 +74,8 @@ def rows_at(
     arrays = snapshot.history.arrays()
     low, high = snapshot.history.span(customer) if customer != ABSENT else (0, 0)
     high = int(visible_orders(arrays.order_time, low, high, as_of))
+    if not events and not basket:
+        return CustomerRows(arrays, low, high, as_of)
     fresh = _fresh_orders(snapshot, set(arrays.order_key[low:high].tolist()), events, as_of)
     if basket:
         fresh.append(_Order(as_of, BASKET_KEY, UNKNOWN_CODE, UNKNOWN_CODE, _coded(snapshot, basket)))

@@ -44,7 +44,7 @@ class Novelty:
 class OfferRequest:
     """What a channel asks for.
 
-    customer_id  external id; an unknown one is answered from popularity, labelled `evidence: low`
+    customer_id  external id; an unknown one is answered from attributes and popularity, labelled `evidence: low`
     n            number of offers wanted; fewer come back when fewer are eligible
     mode         `new`: new items as `novelty` says; `repeat`: all that are not new; `mixed`: both
     exclude      item ids that must not be offered
@@ -53,6 +53,7 @@ class OfferRequest:
     reasons      say why with numbers (costs a few milliseconds)
     language     of the reasons' text: en, ru or uk
     novelty      what new means; without a wish an item never bought
+    attributes   what the caller knows of a customer with hardly any purchases ("age": "35-44")
     """
 
     customer_id: str
@@ -64,6 +65,7 @@ class OfferRequest:
     reasons: bool = False
     language: str = "en"
     novelty: Novelty = field(default_factory=Novelty)
+    attributes: dict[str, str | float | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class Offer:
 class OffersAnswer:
     """Offers, best first, and what they were computed from.
 
-    evidence      `low` for a customer without purchases: popularity answers, raw and probability are its share
+    evidence      `low` for a customer without purchases: popularity, among customers with the same attributes where
+                  some are known, answers; raw and probability are its share
     as_of         instant the answer holds for [s]; horizon of the probabilities [days]
     candidates    how many items were ranked
     """

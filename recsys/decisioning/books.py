@@ -1,5 +1,6 @@
 """What a customer costs and what is left of a sale: imported unit and acquisition costs beside the settings."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +17,9 @@ from recsys.errors import SettingsError
 from recsys.settings import Settings
 
 Floats = npt.NDArray[np.float64]
+
+YEAR = 365.0
+"""Days of a year that money is discounted over."""
 
 USUAL_ORDERS = 3.0
 """The base's margin counts as much as so many orders of a customer's own."""
@@ -37,6 +41,11 @@ class Costs:
     margin: float | None = None
     contact_cost: float = 0.0
     acquisition_cost: float | None = None
+
+    @property
+    def daily_rate(self) -> float:
+        """The discount rate as the exponent of a day."""
+        return math.log1p(self.discount_rate) / YEAR
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

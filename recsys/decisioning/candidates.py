@@ -19,10 +19,14 @@ SOURCES = (
     "taken up now",
     "new arrivals",
     "baskets of neighbours",
+    "lookalikes",
+    "viewed, not bought",
 )
-"""Names of the candidate sources; bit i of a candidate's mark is SOURCES[i]. All but the first propose new items."""
+"""Names of the candidate sources; bit i of a candidate's mark is SOURCES[i]. All but the first propose new items, the
+last one also items bought before."""
 
 OWN_BIT = 1
+VIEWED_BIT = 1 << SOURCES.index("viewed, not bought")
 LIST = 100
 """Length of each source's list."""
 FAMILIES = 4
@@ -39,6 +43,7 @@ def candidates(
     allowed: Any,
     scratch: Scratch,
     n_touched: int,
+    named: Any,
     mode: int,
     limit: int,
     out: Any,
@@ -46,20 +51,22 @@ def candidates(
 ) -> Any:
     """Items to rank into `out` int64 (limit,), their sources into `marks` uint16 (limit,); returns how many.
 
-    `allowed` uint8 (n_items,): 1 where the item may be offered now. In `MIXED` own and new items get half each; what
-    one side does not use goes to the other.
+    `allowed` uint8 (n_items,): 1 where the item may be offered now. `named` int64 (2, k): items that lookalikes, then
+    looks, point to, best first, -1 padded. In `MIXED` own and new items get half each; what one side does not use goes
+    to the other.
     """
     own_list = np.empty(max(1, own.counts[0]), np.int64)
     n_own = _own_list(own, allowed, own_list) if mode != NEW else 0
+    n_viewed = _viewed_first(own_list, n_own, named[1])
     lists = np.full((len(SOURCES) - 1, limit), -1, np.int64)
     if mode != REPEAT:
-        new_lists(own, cat, population, allowed, scratch, n_touched, lists)
+        new_lists(own, cat, population, allowed, scratch, n_touched, named, lists)
     n_new = _merge(lists, scratch.mark, limit, out, marks)
     own_share = max(limit // 2, limit - n_new) if mode == MIXED else limit
     n_own = min(n_own, own_share)
     n_new = min(n_new, limit - n_own)
     for k in range(n_own):
-        out[n_new + k], marks[n_new + k] = own_list[k], OWN_BIT
+        out[n_new + k], marks[n_new + k] = own_list[k], OWN_BIT | (VIEWED_BIT if k < n_viewed else 0)
     return n_new + n_own
 
 
@@ -82,6 +89,20 @@ def _own_list(own: Own, allowed: Any, out: Any) -> int:
     return n
 
 
+@numba.njit(cache=True, nogil=True)
+def _viewed_first(items: Any, n: int, viewed: Any) -> int:
+    """Bring those of `items[:n]` that are `viewed` to the front, in the sequence of `viewed`; how many they are."""
+    first = 0
+    for wanted in viewed:
+        for at in range(first, n):
+            if items[at] == wanted:
+                items[first + 1 : at + 1] = items[first:at].copy()
+                items[first] = wanted
+                first += 1
+                break
+    return first
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def new_lists(
     own: Own,
@@ -90,25 +111,31 @@ def new_lists(
     allowed: Any,
     scratch: Scratch,
     n_touched: int,
+    named: Any,
     lists: Any,
 ) -> None:
-    """Best allowed, never bought items of SOURCES[1:] into `lists` (n, limit), best first, ties by item, -1 padded."""
+    """Best allowed, never bought items of SOURCES[1:] into `lists` (n, limit), best first, ties by item, -1 padded.
+
+    `named` as in `candidates`.
+    """
     size = min(LIST, lists.shape[1])
     touched = scratch.touched[:n_touched]
-    _best(touched, n_touched, scratch.near, allowed, scratch.slot, lists[0, :size])
-    _best(touched, n_touched, scratch.next, allowed, scratch.slot, lists[1, :size])
+    best_of(touched, n_touched, scratch.near, allowed, scratch.slot, lists[0, :size])
+    best_of(touched, n_touched, scratch.next, allowed, scratch.slot, lists[1, :size])
     if own.counts[0] > 0:
-        _best(touched, -1, scratch.als, allowed, scratch.slot, lists[2, :size])
+        best_of(touched, -1, scratch.als, allowed, scratch.slot, lists[2, :size])
     _in_sequence(population.popular.order, allowed, scratch.slot, lists[3])
     _family(own, cat, population.popular, allowed, scratch, lists[4, :size])
-    _best(touched, n_touched, scratch.peers, allowed, scratch.slot, lists[5, :size])
+    best_of(touched, n_touched, scratch.peers, allowed, scratch.slot, lists[5, :size])
     _in_sequence(population.popular.adopted, allowed, scratch.slot, lists[6, :size])
     _in_sequence(population.popular.arrivals, allowed, scratch.slot, lists[7, :size])
-    _best(touched, n_touched, scratch.votes, allowed, scratch.slot, lists[8, :size])
+    best_of(touched, n_touched, scratch.votes, allowed, scratch.slot, lists[8, :size])
+    _in_sequence(named[0], allowed, scratch.slot, lists[9])
+    _in_sequence(named[1], allowed, scratch.slot, lists[10])
 
 
 @numba.njit(cache=True, nogil=True)
-def _best(touched: Any, n_touched: int, score: Any, allowed: Any, slot: Any, out: Any) -> None:
+def best_of(touched: Any, n_touched: int, score: Any, allowed: Any, slot: Any, out: Any) -> None:
     """Items with the largest positive score, ties by item, among `touched` (or all items if `n_touched` < 0)."""
     size, n = len(out), 0
     values = np.empty(size, np.float32)
@@ -130,9 +157,11 @@ def _best(touched: Any, n_touched: int, score: Any, allowed: Any, slot: Any, out
 
 @numba.njit(cache=True, nogil=True)
 def _in_sequence(order: Any, allowed: Any, slot: Any, out: Any) -> None:
-    """The first allowed, never bought items of `order`."""
+    """The first allowed, never bought items of `order`, which may end with -1."""
     n = 0
     for item in order:
+        if item < 0:
+            return
         if allowed[item] and slot[item] < 0:
             out[n] = item
             n += 1

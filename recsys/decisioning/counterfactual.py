@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from recsys.data.history import HistoryArrays
 from recsys.data.tail import CustomerRows
+from recsys.decisioning.pointing import NOTHING, Pointed
 from recsys.decisioning.serving import Desk, Serving
 from recsys.features.pairs import N_PAIR_FEATURES, PAIR_FEATURES, pair_rows
 from recsys.features.personal import clean, own_items, point_to_items
@@ -43,11 +44,14 @@ class Ranked(NamedTuple):
     """What was ranked: rows of the desk best first int64 (n,), raw scores by row of the desk float64 (n,).
 
     blank  the customer bought nothing yet: the raw score is the item's popular share itself, no model's
+    lift   what looks added to each raw score (n,), None without any; `pointed` is what pointed to items
     """
 
     order: npt.NDArray[np.int64]
     raw: npt.NDArray[np.float64]
     blank: bool
+    lift: npt.NDArray[np.float64] | None = None
+    pointed: Pointed = NOTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +83,9 @@ class Trials:
             for name, value in features:
                 X[at, PAIR_FEATURES.index(name)] = value
         raw = self.model.raw(X)
+        if self.ranked.lift is not None:  # looks are no purchases: they stay when purchases are removed
+            lift = self.ranked.lift[head]
+            raw += np.concatenate([np.tile(lift, len(masks)), lift[[rank for rank, _ in facts]]])
         tables = raw[: len(masks) * len(head)].reshape(len(masks), len(head))
         others = iter(raw[len(masks) * len(head) :])
         return [

@@ -41,6 +41,7 @@ def gather(
     population: PopulationArrays,
     allowed: Any,
     scratch: Scratch,
+    named: Any,
     mode: int,
     items: Any,
     marks: Any,
@@ -50,11 +51,12 @@ def gather(
     """Candidates of the customer with the visible orders `low:high`; returns their number n.
 
     Fills `items` int64, `marks` uint16 (sources), `known` uint8 (1: bought before), all (limit,), and `X` float32
-    (limit, N_PAIR_FEATURES). `allowed` uint8 (n_items,). Rows beyond n are left as they were.
+    (limit, N_PAIR_FEATURES). `allowed` uint8 (n_items,), `named` int64 (2, k): see `candidates`. Rows beyond n
+    are left as they were.
     """
     own = own_items(h, low, high, as_of, cat, scratch)
     n_touched = point_to_items(own, cat, population, scratch)
-    n = candidates(own, cat, population, allowed, scratch, n_touched, mode, len(items), items, marks)
+    n = candidates(own, cat, population, allowed, scratch, n_touched, named, mode, len(items), items, marks)
     pair_rows(own, as_of, cat, population, scratch, items, n, X)
     for k in range(n):
         known[k] = scratch.slot[items[k]] >= 0
@@ -79,11 +81,12 @@ def _gather_many(
     X: Any,
     counts: Any,
 ) -> None:
+    named = np.zeros((2, 0), np.int64)
     for k in range(len(customers)):
         low, high = order_start[customers[k]], order_start[customers[k] + 1]
         high = visible_orders(h.order_time, low, high, as_of)
         counts[k] = gather(
-            h, low, high, as_of, cat, population, allowed, scratch, mode, items[k], marks[k], known[k], X[k]
+            h, low, high, as_of, cat, population, allowed, scratch, named, mode, items[k], marks[k], known[k], X[k]
         )
 
 

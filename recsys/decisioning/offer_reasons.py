@@ -9,6 +9,7 @@ from recsys.data.tail import CustomerRows
 from recsys.decisioning.answers import Reason
 from recsys.decisioning.counterfactual import Ranked, Removal, Trials
 from recsys.decisioning.offer_evidence import RECENT_ORDERS, Evidence, evidence_of
+from recsys.decisioning.pointed_reasons import LIFT, pointed_to
 from recsys.decisioning.serving import Desk, Serving
 from recsys.decisioning.words import Language, say
 from recsys.features.pairs import PAIR_FEATURES
@@ -20,6 +21,9 @@ OFFER_CODES = (
     "went_on_to_buy",
     "next_basket",
     "same_family",
+    "in_cart",
+    "looked_at",
+    "lookalikes",
     "popular_now",
     "new_arrival",
 )
@@ -33,8 +37,6 @@ COUNTS = frozenset(
     ("own_orders", "own_share", "own_orders_28d", "own_orders_91d", "own_fast", "own_slow", "own_streak")
 )
 """Features of own purchases that are 0 for an item never bought; the others are missing."""
-LIFT = 1.2
-"""A share is a reason only if it is this many times the usual one."""
 POPULAR = 0.1
 """Popular now: among this share of the items, by customers of the last 28 days."""
 NEW_DAYS = 28.0
@@ -55,7 +57,7 @@ class Claim(NamedTuple):
 
     code: str
     evidence: dict[str, float | str]
-    removal: Removal
+    removal: Removal = Removal()
 
 
 class _Asked(NamedTuple):
@@ -76,13 +78,14 @@ def offer_reasons(
     A reason is told only if the item's rank falls, or its raw score where the rank holds, once its evidence is removed.
     """
     claims = _claims(serving, rows, desk, ranked, n)
+    pointed = pointed_to(serving, desk, ranked, n, rows.as_of)
+    told = [[(each.fall, Claim(each.code, each.evidence)) for each in found] for found in pointed]
     flat = [(rank, claim) for rank, made in enumerate(claims) for claim in made]
     if ranked.blank or serving.offers is None:
         falls = [1.0 if claim.code == "popular_now" else 0.0 for _, claim in flat]
     else:
         trials = Trials(serving, rows, desk, ranked, serving.offers, n)
         falls = trials.falls([(rank, claim.removal) for rank, claim in flat])
-    told: list[list[tuple[float, Claim]]] = [[] for _ in claims]
     for (rank, claim), fall in zip(flat, falls, strict=True):
         if fall > 0:
             told[rank].append((fall, claim))

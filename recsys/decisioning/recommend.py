@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.ids import ABSENT
+from recsys.data.looks import Look
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import Offer, OfferRequest, OffersAnswer, Reason
 from recsys.decisioning.candidates import SOURCES
@@ -14,6 +15,7 @@ from recsys.decisioning.counterfactual import Ranked
 from recsys.decisioning.gather import LIMIT, gather
 from recsys.decisioning.novelty import MODES, NEVER_BOUGHT, bought_lately, check_novelty, kernel_mode, on_the_side
 from recsys.decisioning.offer_reasons import offer_reasons
+from recsys.decisioning.pointing import Pointed, lifts, pointed_at, raised_share, speaks_log_odds
 from recsys.decisioning.serving import Desk, Serving
 from recsys.decisioning.words import checked_language
 from recsys.errors import RequestRefused
@@ -38,9 +40,11 @@ def nobody_listens(_stage: Stage) -> None:
     """Nothing to be told when a stage ends."""
 
 
-def recommend(serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int) -> OffersAnswer:
+def recommend(
+    serving: Serving, request: OfferRequest, events: Sequence[OrderEvent], as_of: int, looks: Sequence[Look] = ()
+) -> OffersAnswer:
     """Offers for one customer: the answer of `rank`."""
-    return rank(serving, request, events, as_of).answer
+    return rank(serving, request, events, as_of, looks=looks).answer
 
 
 def rank(
@@ -49,36 +53,51 @@ def rank(
     events: Sequence[OrderEvent],
     as_of: int,
     ended: Ended = nobody_listens,
+    looks: Sequence[Look] = (),
 ) -> Ranking:
     """Offers for one customer at `as_of` [s], with the tail `events` and the basket folded in.
 
-    `ended` hears when candidates with their features are there, and when they are ranked.
+    `looks` point to items and are no purchases. `ended` hears when candidates with their features are there, and when
+    they are ranked.
 
-    Pure: the same serving, request, events and `as_of` give the same bits, alone or in a batch.
+    Pure: the same serving, request, events, looks and `as_of` give the same bits, alone or in a batch.
 
     Raises:
-        RequestRefused: no offers model, an unknown mode, language or novelty, or `n` outside 1 … 200.
+        RequestRefused: no offers model, an unknown mode, language, novelty or attribute, or `n` outside 1 … 200.
     """
     _checked(serving, request)
     customer = serving.snapshot.customers.index(request.customer_id)
-    return rank_rows(serving, request, rows_at(serving.snapshot, customer, as_of, events, request.basket), ended)
+    rows = rows_at(serving.snapshot, customer, as_of, events, request.basket)
+    return rank_rows(serving, request, rows, ended, looks)
 
 
-def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows, ended: Ended = nobody_listens) -> Ranking:
+def rank_rows(
+    serving: Serving,
+    request: OfferRequest,
+    rows: CustomerRows,
+    ended: Ended = nobody_listens,
+    looks: Sequence[Look] = (),
+) -> Ranking:
     """Offers for a customer with these visible rows, the basket among them; see `rank`."""
     model, desk = _checked(serving, request), serving.desk()
     lately = None if request.novelty == NEVER_BOUGHT else bought_lately(serving.cat, rows, request.novelty)
-    n = _gather(serving, rows, request, desk, lately)
+    allowed = on_the_side(request.mode, allowed_items(serving, request), lately)
+    pointed = pointed_at(serving, request, rows, desk, allowed, looks)
+    n = _gather(serving, rows, request, desk, allowed, pointed)
     ended("candidates")
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
-    raw = _popularity(serving, desk, n) if blank else model.raw(desk.X[:n])
+    raw = _popularity(serving, desk, n, pointed) if blank else model.raw(desk.X[:n])
+    lift = None
+    if pointed.looked and (blank or speaks_log_odds(model)):
+        lift = lifts(pointed.looked, desk.chosen[:n], rows.as_of)
+        raw = raised_share(raw, lift) if blank else raw + lift
     ranked = np.lexsort((desk.chosen[:n], -raw))
     best = ranked[: request.n]
     probability = raw[best] if blank else model.probability(raw[best], desk.known[:n][best] == 0)
     reasons: list[tuple[Reason, ...]] = [()] * len(best)
     if request.reasons:
         language = checked_language(request.language)
-        reasons = offer_reasons(serving, rows, desk, Ranked(ranked, raw, blank), len(best), language)
+        reasons = offer_reasons(serving, rows, desk, Ranked(ranked, raw, blank, lift, pointed), len(best), language)
     repeated = desk.known[:n] if lately is None else lately[desk.chosen[:n]]
     offers = tuple(
         _offer(serving, desk, int(at), float(raw[at]), float(p), why, "repeat" if repeated[at] else "new")
@@ -98,13 +117,14 @@ def rank_rows(serving: Serving, request: OfferRequest, rows: CustomerRows, ended
     return Ranking(answer, desk.chosen[ranked], raw[ranked])
 
 
-def _popularity(serving: Serving, desk: Desk, n: int) -> npt.NDArray[np.float64]:
+def _popularity(serving: Serving, desk: Desk, n: int, pointed: Pointed) -> npt.NDArray[np.float64]:
     """What stands for the ranker's score, and for the probability, of a customer who bought nothing yet.
 
-    The share of active customers that bought the item in the last 28 days. The ranker learned from customers with a
-    history only; asked about one without, it would guess.
+    The share of active customers that bought the item in the last 28 days, of those alike where attributes are known.
+    The ranker learned from customers with a history only; asked about one without, it would guess.
     """
-    return serving.population.arrays.items.rate_28[desk.chosen[:n]].astype(np.float64)
+    share = serving.population.arrays.items.rate_28 if pointed.likely is None else pointed.likely
+    return share[desk.chosen[:n]].astype(np.float64)
 
 
 def _checked(serving: Serving, request: OfferRequest) -> OffersModel:
@@ -127,9 +147,10 @@ def _gather(
     rows: CustomerRows,
     request: OfferRequest,
     desk: Desk,
-    lately: npt.NDArray[np.bool_] | None = None,
+    allowed: npt.NDArray[np.uint8],
+    pointed: Pointed,
 ) -> int:
-    """Candidates of the request into the desk; returns how many. `lately` marks the items that are not new."""
+    """Candidates of the request among the `allowed` into the desk; returns how many."""
     return int(
         gather(
             rows.arrays,
@@ -138,8 +159,9 @@ def _gather(
             rows.as_of,
             serving.cat,
             serving.population.arrays,
-            on_the_side(request.mode, allowed_items(serving, request), lately),
+            allowed,
             desk.items,
+            pointed.named,
             kernel_mode(request.mode, request.novelty),
             desk.chosen,
             desk.marks,

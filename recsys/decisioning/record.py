@@ -20,6 +20,8 @@ from recsys.decisioning.answers import Evidence, Mode, Novelty, Offer, OfferCont
 from recsys.decisioning.recommend import Ranking
 
 FORMAT = 1
+TELLING = ('"attributes":{"', '"code":"lookalikes"')
+"""What stands in the JSON of a content that tells attributes of a person."""
 
 
 class Asked(Struct, frozen=True):
@@ -33,19 +35,18 @@ class Asked(Struct, frozen=True):
     reasons: bool
     language: str = "en"
     novelty: Novelty = Novelty()
+    attributes: dict[str, str | float | bool] = {}  # msgspec makes a new one each time
 
     @classmethod
     def of(cls, request: OfferRequest) -> "Asked":
         """What `request` asks."""
-        basket, context, novelty = request.basket, request.context, request.novelty
-        return cls(
-            request.n, request.mode, request.exclude, basket, context, request.reasons, request.language, novelty
-        )
+        wishes = (request.n, request.mode, request.exclude, request.basket, request.context, request.reasons)
+        return cls(*wishes, request.language, request.novelty, request.attributes)
 
     def request(self, customer_id: str) -> OfferRequest:
         """The request again."""
         wishes = (self.n, self.mode, self.exclude, self.basket, self.context)
-        return OfferRequest(customer_id, *wishes, self.reasons, self.language, self.novelty)
+        return OfferRequest(customer_id, *wishes, self.reasons, self.language, self.novelty, self.attributes)
 
 
 class ModelMark(Struct, frozen=True):
@@ -67,7 +68,9 @@ class DecisionContent(Struct, frozen=True):
     """What was asked, what it was computed from, what came out.
 
     as_of          instant the answer holds for [s]
-    events         newer orders of the customer that were folded in; the last of them had `last_sequence`
+    events         newer orders of the customer that were folded in; the last of them, and of `looks`, had
+                   `last_sequence`
+    looks          looks of the customer that were read; None in a record from before they counted
     stale          the database was out of reach, so newer orders could not be folded in
     models         by name
     seed           of every random choice
@@ -87,6 +90,7 @@ class DecisionContent(Struct, frozen=True):
     horizon_days: int
     candidates: Candidates
     offers: tuple[Offer, ...]
+    looks: int | None = None
 
 
 class DecisionRecord(Struct, frozen=True):
@@ -142,6 +146,7 @@ def content_of(
     events: int,
     last_sequence: int,
     stale: bool = False,
+    looks: int | None = None,
 ) -> DecisionContent:
     """What a record of `ranking`, the answer to `request`, holds."""
     answer, name = ranking.answer, origin.items
@@ -159,7 +164,19 @@ def content_of(
         horizon_days=answer.horizon_days,
         candidates=Candidates([name[item] for item in ranking.items.tolist()], ranking.raw.tolist()),
         offers=answer.offers,
+        looks=looks,
     )
+
+
+def without_attributes(content: bytes) -> bytes:
+    """The JSON of a `DecisionContent` without attributes of the person: those asked with and reasons made of them."""
+    if not any(mark.encode() in content for mark in TELLING):
+        return content
+    kept = msgspec.json.decode(content)
+    kept["asked"]["attributes"] = {}
+    for offer in kept["offers"]:
+        offer["reasons"] = [reason for reason in offer["reasons"] if reason["code"] != "lookalikes"]
+    return _ENCODER.encode(kept)
 
 
 def record_of(customer_id: str, snapshot_id: str, content: DecisionContent) -> DecisionRecord:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from recsys.data.looks import Look
 from recsys.data.tail import OrderEvent
 from recsys.decisioning.recommend import rank
 from recsys.decisioning.record import DecisionRecord, ItemNames, Origin, content_of, made_with
@@ -42,25 +43,28 @@ class Replay:
     made_with: str | None
 
 
-def replay(serving: Serving, record: DecisionRecord, events: Sequence[OrderEvent]) -> Replay:
-    """Compute `record` again on the `serving` of its snapshot and models, with the customer's `events` up to then.
+def replay(
+    serving: Serving, record: DecisionRecord, events: Sequence[OrderEvent], looks: Sequence[Look] = ()
+) -> Replay:
+    """Compute `record` again on the `serving` of its snapshot and models, with the `events` and `looks` up to then.
 
     Raises:
         DecisionError: some of the events it was computed from are gone.
     """
     recorded = record.read()
     events = () if recorded.stale else events
-    if len(events) != recorded.events:
+    looks = () if recorded.stale or recorded.looks is None else looks
+    if len(events) != recorded.events or len(looks) != (recorded.looks or 0):
         raise DecisionError(
             "Events this decision was computed from are gone",
-            found=len(events),
-            expected=f"{recorded.events} orders up to sequence {recorded.last_sequence}",
+            found=f"{len(events)} orders, {len(looks)} looks",
+            expected=f"{recorded.events} orders, {recorded.looks or 0} looks up to sequence {recorded.last_sequence}",
         )
     request = recorded.asked.request(record.customer_id)
-    ranking = rank(serving, request, events, recorded.as_of)
+    ranking = rank(serving, request, events, recorded.as_of, looks=looks)
     origin = Origin(ItemNames(serving.snapshot.catalogue.items), recorded.models, recorded.seed)
     seen = {"events": len(events), "last_sequence": recorded.last_sequence}
-    content = content_of(request, ranking, origin, **seen, stale=recorded.stale)
+    content = content_of(request, ranking, origin, **seen, stale=recorded.stale, looks=recorded.looks)
     computed = _json_of(content)
     kept = msgspec.json.decode(record.content)
     kept["asked"] = _json_of(recorded.asked)  # older records lack what could not be asked then: it has its default

@@ -11,19 +11,20 @@ from recsys.data.clock import ZoneTable
 from recsys.data.history import HistoryArrays
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
+from recsys.decisioning.books import historic
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
-from recsys.decisioning.timing import next_due
+from recsys.decisioning.timing import after
 from recsys.decisioning.words import Language, checked_language
-from recsys.decisioning.worth import intervals, tier, worth
+from recsys.decisioning.worth import MIDDLE, Known, flow_at, intervals, tier, worth
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row, other_horizon
-from recsys.features.timing import growth
-from recsys.models.predictive import PROBABILITIES
-from recsys.models.value import ValueModel, carried
-from recsys.population.facts import Base
+from recsys.features.timing import growth, next_purchase
+from recsys.models.value import ValueModel, carried_one
+from recsys.population.facts import Base, Timing
+from recsys.population.timing import HIGH, LEVELS, LOW
+from recsys.population.timing import MIDDLE as AT
 
 YEAR = 365
-MIDDLE = PROBABILITIES.index(0.5)
 ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
 
 
@@ -35,13 +36,15 @@ def score(
     *,
     reasons: bool = False,
     language: str = "en",
+    customer: int | None = None,
 ) -> ScoresAnswer:
     """Churn and value of one customer at `as_of` [s], with the tail `events` folded in; `language` of the reasons.
 
+    `customer` is the index in the snapshot where it was looked up already.
     Pure: the same serving, events and `as_of` give the same bits, alone or in a batch. An unknown customer gets what
     the base's priors say, labelled `evidence: low`.
     """
-    customer = serving.snapshot.customers.index(customer_id)
+    customer = serving.snapshot.customers.index(customer_id) if customer is None else customer
     rows = rows_at(serving.snapshot, customer, as_of, events)
     seen = look(serving, rows)
     return ScoresAnswer(
@@ -55,35 +58,46 @@ def score(
 
 
 class Seen(NamedTuple):
-    """What both models are applied to: feature rows (1, N_FEATURES) by horizon, and how purchases grow.
+    """What a customer's rows say: the feature rows (N_FEATURES,) of both models, and what needs no model.
 
-    grown  expected purchases of a year over those of the value model's horizon
+    told  the numbers of `_look_at`
     """
 
     churn: npt.NDArray[np.float32]
     value: npt.NDArray[np.float32]
-    grown: float
+    told: list[float]
+
+
+GROWN, BOUGHT, QUANTILES = 0, 1, 2
+PAST = QUANTILES + len(LEVELS)
+FLOW = PAST + 3
+TOLD = FLOW + 3
+"""Places in `Seen.told`: purchases of a year over those of the value model's horizon; purchase days and quantiles of
+`next_purchase`; `historic`; `flow_at`."""
 
 
 def look(serving: Serving, rows: CustomerRows) -> Seen:
     """All kernels over one customer in one call: the calls cost more than most of the kernels."""
     value = serving.value.horizon_days if serving.value else YEAR
     churn = serving.churn.horizon_days if serving.churn else value
-    table = np.empty((2, N_FEATURES), np.float32)
-    grown = _look_at(
+    facts, books = serving.population.arrays, serving.books
+    table, told = np.empty((2, N_FEATURES), np.float32), np.empty(TOLD)
+    _look_at(
         rows.arrays,
         rows.low,
         rows.high,
         rows.as_of,
         serving.cat.product_item,
         serving.zone,
-        serving.population.arrays.base,
-        float(churn),
-        float(value),
+        facts.base,
+        facts.timing,
+        books.unit_cost,
+        (float(churn), float(value), float(books.costs.value_days), books.costs.daily_rate),
         serving.desk().counts,
         table,
+        told,
     )
-    return Seen(table[:1], table[1:], grown)
+    return Seen(table[0], table[1], told.tolist())
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -95,14 +109,20 @@ def _look_at(
     product_item: Any,
     zone: ZoneTable,
     base: Base,
-    churn: float,
-    value: float,
+    timing: Timing,
+    unit_cost: Any,
+    terms: Any,
     scratch: Any,
     table: Any,
-) -> Any:
+    told: Any,
+) -> None:
+    churn, value, days, daily = terms
     customer_row(h, low, high, as_of, product_item, zone, base, churn, scratch, table[0])
     other_horizon(h, low, high, as_of, zone, base, value, table[0], table[1])
-    return growth(h, low, high, as_of, zone, base, value, float(YEAR))
+    told[GROWN] = growth(h, low, high, as_of, zone, base, value, float(YEAR))
+    told[BOUGHT], _, told[QUANTILES:PAST] = next_purchase(h, low, high, as_of, zone, timing)
+    told[PAST], told[PAST + 1], told[PAST + 2] = historic(h, low, high, as_of, unit_cost)
+    told[FLOW], told[FLOW + 1], told[FLOW + 2] = flow_at(h, low, high, as_of, zone, base, value, days, daily)
 
 
 def _churn(serving: Serving, rows: CustomerRows, seen: Seen, language: Language | None) -> ChurnScore | None:
@@ -112,35 +132,37 @@ def _churn(serving: Serving, rows: CustomerRows, seen: Seen, language: Language 
         return None
     why: tuple[Reason, ...] = ()
     if language is not None:
-        why = churn_reasons(serving, rows, model.horizon_days, model.contributions(row)[0], row[0], language)
-    return ChurnScore(float(model.probability(row)[0]), model.horizon_days, model.version, why, model.threshold)
+        contributions = model.contributions(row.reshape(1, -1))[0]
+        why = churn_reasons(serving, rows, model.horizon_days, contributions, row, language)
+    return ChurnScore(model.probability_one(row), model.horizon_days, model.version, why, model.threshold)
 
 
 def _value(serving: Serving, customer: int, rows: CustomerRows, seen: Seen) -> ValueScore | None:
     model = serving.value
     if model is None:
         return None
-    (expected, outlook), money = model.foretold(seen.value), serving.snapshot.money
-    due = next_due(serving, rows)
-    spend = float(expected.spend[0])
+    expected, money, told = model.foretold_one(seen.value), serving.snapshot.money, seen.told
+    bought, quantiles = told[BOUGHT] > 0, told[QUANTILES:PAST]
+    spend, counts, amounts = expected.spend, expected.counts, expected.amounts
+    known = Known(*told[PAST:TOLD])
     return ValueScore(
         expected_spend=money(spend),
-        spend_low=money(float(expected.low[0])),
-        spend_high=money(float(expected.high[0])),
-        expected_orders=float(expected.orders[0]),
-        p_alive=float(seen.value[0, ALIVE]),
-        next_purchase_low=due.low,
-        next_purchase_at=due.at,
-        next_purchase_high=due.high,
+        spend_low=money(expected.low),
+        spend_high=money(expected.high),
+        expected_orders=expected.orders,
+        p_alive=float(seen.value[ALIVE]),
+        next_purchase_low=after(rows.as_of, quantiles[LOW]) if bought else None,
+        next_purchase_at=after(rows.as_of, quantiles[AT]) if bought else None,
+        next_purchase_high=after(rows.as_of, quantiles[HIGH]) if bought else None,
         horizon_days=model.horizon_days,
-        year_spend=money(spend * _year(model, seen.grown)),
+        year_spend=money(spend * _year(model, told[GROWN])),
         year_is_extrapolated=model.horizon_days < YEAR,
         model_version=model.version,
-        median_spend=None if outlook is None else money(float(outlook.spend[0, MIDDLE])),
-        median_orders=None if outlook is None else float(outlook.orders[0, MIDDLE]),
+        median_spend=None if amounts is None else money(amounts[MIDDLE]),
+        median_orders=None if counts is None else counts[MIDDLE],
         tier=tier(model, spend),
-        intervals=() if outlook is None else intervals(serving, outlook),
-        worth=worth(serving, customer, rows, model, spend),
+        intervals=() if counts is None or amounts is None else intervals(serving, counts, amounts),
+        worth=worth(serving, customer, rows, model, known, spend),
     )
 
 
@@ -148,4 +170,4 @@ def _year(model: ValueModel, grown: float) -> float:
     """A year's value over that of the horizon."""
     if model.horizon_days >= YEAR:
         return 1.0
-    return float(carried(grown, model.growth_exponent, float(model.horizon_days), float(YEAR)))
+    return carried_one(grown, model.growth_exponent, float(model.horizon_days), float(YEAR))

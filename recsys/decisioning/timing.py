@@ -100,11 +100,16 @@ def _by_category(serving: Serving, rows: CustomerRows) -> tuple[CategoryDue, ...
     return tuple(sorted(due, key=lambda each: (each.due.quantiles[MIDDLE], each.category)))
 
 
+def after(as_of: int, days: float) -> int:
+    """The instant so many days after `as_of`, to the second [s]."""
+    return as_of + round(days * DAY)
+
+
 def _due(as_of: int, bought: int, last: int, quantiles: npt.NDArray[np.float64]) -> Due:
     if not bought:
         return Due(0, None, None, None, None, None, None, None, ())
     low, likely_low, middle, likely_high, high = (
-        as_of + round(float(quantiles[k]) * DAY) for k in (LOW, LIKELY_LOW, MIDDLE, LIKELY_HIGH, HIGH)
+        after(as_of, float(quantiles[k])) for k in (LOW, LIKELY_LOW, MIDDLE, LIKELY_HIGH, HIGH)
     )
     within = tuple(float(chance_within(float(days), quantiles)) for days in WITHIN)
     return Due(bought, last, middle, low, high, likely_low, likely_high, within, tuple(quantiles.tolist()))

@@ -154,24 +154,34 @@ def interpolate(values: Any, x: Any, y: Any) -> Any:
     """Piecewise linear function through the knots (x, y), flat beyond both ends; NaN stays NaN."""
     out = np.empty(values.size)
     for i in range(values.size):
-        value = values[i]
-        if np.isnan(value) or value <= x[0]:
-            out[i] = value if np.isnan(value) else y[0]
-        elif value >= x[-1]:
-            out[i] = y[-1]
-        else:
-            k = np.searchsorted(x, value, side="right") - 1
-            share = (value - x[k]) / (x[k + 1] - x[k])
-            out[i] = min(y[k] + share * (y[k + 1] - y[k]), y[k + 1])
+        out[i] = interpolate_one(values[i], x, y)
     return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def interpolate_one(value: float, x: Any, y: Any) -> Any:
+    """`interpolate` of one value."""
+    if np.isnan(value) or value <= x[0]:
+        return value if np.isnan(value) else y[0]
+    if value >= x[-1]:
+        return y[-1]
+    k = np.searchsorted(x, value, side="right") - 1
+    share = (value - x[k]) / (x[k + 1] - x[k])
+    return min(y[k] + share * (y[k + 1] - y[k]), y[k + 1])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _sigmoid(raw: Any, slope: float, shift: float) -> Any:
     out = np.empty(raw.size)
     for i in range(raw.size):
-        out[i] = 1.0 / (1.0 + math.exp(-(slope * raw[i] + shift)))
+        out[i] = sigmoid_one(raw[i], slope, shift)
     return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def sigmoid_one(raw: float, slope: float, shift: float) -> float:
+    """`Platt.apply` of one score."""
+    return 1.0 / (1.0 + math.exp(-(slope * raw + shift)))
 
 
 def _columns(raw: Any, label: Any, weight: Any) -> tuple[Floats, Floats, Floats]:

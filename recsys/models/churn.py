@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numba
+import numpy as np
+import numpy.typing as npt
+
 from recsys.models.bundle import Bundle, BundleContent, Part
-from recsys.models.calibration import Calibration
+from recsys.models.calibration import Calibration, Platt, interpolate_one, sigmoid_one
+from recsys.models.forest import Forest
+from recsys.models.forest_kernel import StepTables, step_row
 from recsys.models.reading import expect_name, named, part_of
 from recsys.models.rows import Floats, Rows
 from recsys.models.scorers import Scorer
@@ -49,9 +55,28 @@ class ChurnModel:
         """P(no purchase within the horizon) (n,) of rows (n, f)."""
         return self.curve.apply(self.scorer.raw(X))
 
+    def probability_one(self, row: npt.NDArray[np.float32]) -> float:
+        """`probability` of one customer's row (f,): the same bits by one kernel, or by those of many rows."""
+        scorer, curve = self.scorer, self.curve
+        if not isinstance(scorer, Forest):
+            return float(self.probability(row.reshape(1, -1))[0])
+        if isinstance(curve, Platt):
+            return float(_platt_row(row, scorer.steps, curve.slope, curve.shift))
+        return float(_isotonic_row(row, scorer.steps, curve.x, curve.y))
+
     def contributions(self, X: Rows) -> Floats:
         """What each feature added to the raw score, (n, f + 1), the last column the bias."""
         return self.scorer.contributions(X)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _platt_row(row: Any, trees: StepTables, slope: float, shift: float) -> Any:
+    return sigmoid_one(step_row(row, trees, np.empty(trees.feature.size, np.float32)), slope, shift)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _isotonic_row(row: Any, trees: StepTables, x: Any, y: Any) -> Any:
+    return interpolate_one(step_row(row, trees, np.empty(trees.feature.size, np.float32)), x, y)
 
 
 def churn_content(

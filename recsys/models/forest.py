@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.models import forest_kernel, shap
-from recsys.models.forest_kernel import ALL, CutTables, TreeTables
+from recsys.models.forest_kernel import ALL, CutTables, StepTables, TreeTables
 from recsys.models.forest_text import (
     NAN_IS_ZERO,
     NAN_RIGHT,
@@ -21,7 +21,7 @@ from recsys.models.rows import Floats, Rows, checked_rows
 from recsys.models.shap import PathTables
 
 FEW_ROWS = 16
-"""Below this many rows the plain walk is cheaper than the bit-sliced kernel."""
+"""Below this many rows a walk down each tree is cheaper than the bit-sliced kernel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,7 @@ class Forest:
     text: str
     trees: TreeTables
     cuts: CutTables
+    steps: StepTables
     paths: PathTables
     nodes: int
 
@@ -51,7 +52,7 @@ class Forest:
         model = parse_model(text)
         trees, cuts = _tables(model)
         nodes = max((2 * len(tree.feature) + 1 for tree in model.trees), default=1)
-        return cls(model.feature_names, model.objective, text, trees, cuts, _paths(model), nodes)
+        return cls(model.feature_names, model.objective, text, trees, cuts, _steps(trees), _paths(model), nodes)
 
     @property
     def kind(self) -> str:
@@ -66,10 +67,12 @@ class Forest:
     def raw(self, X: Rows) -> Floats:
         """Raw scores (n,) of rows (n, f)."""
         X = checked_rows(X, self.feature_names)
-        if len(X) < FEW_ROWS:
-            scores: Floats = forest_kernel.walk(X, self.trees)
+        if len(X) >= FEW_ROWS:
+            scores: Floats = forest_kernel.slice_rows(X, self.trees, self.cuts, self.nodes)
+        elif X.dtype == np.float32:
+            scores = forest_kernel.step(X, self.steps)
         else:
-            scores = forest_kernel.slice_rows(X, self.trees, self.cuts, self.nodes)
+            scores = forest_kernel.walk(X, self.trees)
         return scores
 
     def contributions(self, X: Rows) -> Floats:
@@ -129,6 +132,24 @@ def _cuts(feature: Any, threshold: Any, zero_right: Any, nan_right: Any) -> tupl
         nan_right=np.where(distinct[:, 3] > 0, ALL, np.uint64(0)),
     )
     return cut.ravel().astype(np.int32), cuts
+
+
+def _steps(trees: TreeTables) -> StepTables:
+    """A column for each feature and way of taking its missing values; 0 stands for itself where it compares as it goes.
+
+    NaN goes right and -inf left, whatever the threshold, as `value <= threshold` leads left.
+    """
+    zero = np.where(trees.zero_right == (trees.threshold < 0.0), 0, np.where(trees.zero_right, 1, 2))
+    kinds = np.stack([trees.feature, trees.nan_right, zero], axis=1).astype(np.int64)
+    distinct, column = np.unique(kinds, axis=0, return_inverse=True)
+    with np.errstate(over="ignore"):
+        rounded = trees.threshold.astype(np.float32)
+    rounded = np.where(rounded > trees.threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+    feature, nan, zero = distinct.T
+    missing = np.where(nan > 0, np.nan, -np.inf).astype(np.float32)
+    nought = np.array([0.0, np.nan, -np.inf], np.float32)[zero]
+    numbered = forest_kernel.number_nodes(trees, column.ravel(), rounded)
+    return StepTables._make([*numbered, feature.astype(np.uint32), missing, nought])
 
 
 def _paths(model: ModelText) -> PathTables:

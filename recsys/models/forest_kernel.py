@@ -1,4 +1,4 @@
-"""Evaluating a forest: a bit-sliced kernel for many rows, a plain walk for few; both give the same bits.
+"""Evaluating a forest: a bit-sliced kernel for many rows, a walk without branches for few; both give the same bits.
 
 Bit-slicing: one 64-bit word stands for 64 rows. For every distinct cut (feature, threshold, sides of zero and NaN) a
 mask says which rows go right; a tree then divides its word of rows split by split, and each leaf adds its value to the
@@ -63,6 +63,31 @@ class CutTables(NamedTuple):
     nan_right: npt.NDArray[np.uint64]
 
 
+class StepTables(NamedTuple):
+    """The trees as a walk without branches takes them: node by node, siblings beside each other, right before left.
+
+    From node i one goes on to `next[i] + (column value <= threshold[i])`; a leaf leads to itself, so that every path of
+    a tree may be walked `depth` steps long. Columns are features as a split takes them, see `columns_of`.
+
+    root, depth            (trees,)    first node, steps of the longest path
+    next, column           (nodes,)    right child, column
+    threshold              (nodes,)    rounded down: no float32 lies between it and the split's own; NaN of a leaf
+    value                  (nodes,)    of a leaf
+    feature                (columns,)  what a column is made of
+    nan, zero              (columns,)  what stands for NaN and for 0; NaN goes right everywhere, -inf left
+    """
+
+    root: npt.NDArray[np.uint32]
+    depth: npt.NDArray[np.uint32]
+    next: npt.NDArray[np.uint32]
+    column: npt.NDArray[np.uint32]
+    threshold: npt.NDArray[np.float32]
+    value: npt.NDArray[np.float64]
+    feature: npt.NDArray[np.uint32]
+    nan: npt.NDArray[np.float32]
+    zero: npt.NDArray[np.float32]
+
+
 @intrinsic
 def trailing_zeros(_context: Any, word: Any) -> Any:  # noqa: ARG001 (numba reads the parameter's name)
     """Number of zero bits below the lowest one of a non-zero 64-bit word."""
@@ -99,6 +124,76 @@ def walk(X: Any, trees: TreeTables) -> Any:
                 node = np.int64(trees.right[i]) if right else np.int64(trees.left[i])
             out[row] += trees.leaf_value[base + tree + node - splits]
     return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def step(X: Any, trees: StepTables) -> Any:
+    """Raw scores (n,) of the float32 rows of X (n, f), as `walk` gives them."""
+    out, columns = np.empty(X.shape[0]), np.empty(trees.feature.size, np.float32)
+    for row in range(X.shape[0]):
+        out[row] = step_row(X[row], trees, columns)
+    return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def step_row(row: Any, trees: StepTables, columns: Any) -> float:
+    """Raw score of one row float32 (f,); `columns` float32 (columns,) is scratch.
+
+    Which child comes next is added, not asked: trees don't wait for each other then, and no branch is guessed wrong.
+    """
+    columns_of(row, trees, columns)
+    total = 0.0
+    for tree in range(trees.root.size):
+        node = trees.root[tree]
+        for _ in range(trees.depth[tree]):
+            node = trees.next[node] + np.uint32(columns[trees.column[node]] <= trees.threshold[node])
+        total += trees.value[node]
+    return total
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def columns_of(row: Any, trees: StepTables, columns: Any) -> None:
+    """The row's features with their missing values as each kind of split takes them."""
+    for at in range(columns.size):
+        value = row[trees.feature[at]]
+        if np.isnan(value):
+            value = trees.nan[at]
+        elif abs(value) <= ZERO:
+            value = trees.zero[at]
+        columns[at] = value
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def number_nodes(trees: TreeTables, column: Any, threshold: Any) -> Any:
+    """Root and depth of each tree, and for all nodes next, column, threshold and value, as `StepTables` says.
+
+    `column` and `threshold` (splits,) are those of the splits.
+    """
+    n_trees, n_splits = trees.first.size - 1, trees.feature.size
+    n = 2 * n_splits + n_trees
+    root, depth = np.empty(n_trees, np.uint32), np.zeros(n_trees, np.uint32)
+    following, value = np.empty(n, np.uint32), np.zeros(n)
+    columns, thresholds = np.zeros(n, np.uint32), np.full(n, np.float32(np.nan))
+    node_of, level = np.empty(n, np.int64), np.zeros(n, np.uint32)
+    free = 0
+    for tree in range(n_trees):
+        base = trees.first[tree]
+        splits = trees.first[tree + 1] - base
+        root[tree], node_of[free], level[free] = free, 0, 0
+        at, free = free, free + 1
+        while at < free:
+            old = node_of[at]
+            following[at] = at
+            depth[tree] = max(depth[tree], level[at])
+            if old < splits:
+                following[at], columns[at], thresholds[at] = free, column[base + old], threshold[base + old]
+                node_of[free], node_of[free + 1] = trees.right[base + old], trees.left[base + old]
+                level[free], level[free + 1] = level[at] + 1, level[at] + 1
+                free += 2
+            else:
+                value[at] = trees.leaf_value[base + tree + old - splits]
+            at += 1
+    return root, depth, following, columns, thresholds, value
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.errors import BundleError, UnsupportedModel
+from recsys.models.pacing import parts_of
 from recsys.models.rows import Floats
 
 CATEGORICAL, DEFAULT_LEFT, MISSING_SHIFT = 1, 2, 2
@@ -88,7 +89,7 @@ def _parse(text: str) -> ModelText:
     sizes = header["tree_sizes"].split()
     if len(sizes) != len(sections) or len(sections) > MAX_TREES:
         raise damaged("number of trees", found=len(sections), expected=str(len(sizes)))
-    trees = tuple(_tree(i, section, len(names)) for i, section in enumerate(sections))
+    trees = tuple(_tree(i, section, len(names)) for i, section in enumerate(parts_of(sections)))
     return ModelText(names, header.get("objective", ""), trees)
 
 

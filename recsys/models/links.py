@@ -32,10 +32,15 @@ def apply_link(raw: Floats, link: str, scale: float = 1.0) -> Floats:
 def _linked(raw: Any, code: int, scale: float) -> Any:
     out = np.empty(raw.size)
     for i in range(raw.size):
-        if code == 1:
-            out[i] = scale * math.exp(raw[i])
-        elif code == 2:
-            out[i] = scale / (1.0 + math.exp(-raw[i]))
-        else:
-            out[i] = scale * raw[i]
+        out[i] = linked(raw[i], code, scale)
     return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def linked(raw: float, code: int, scale: float) -> float:
+    """Scale · link(raw) of one score; `code` of CODES."""
+    if code == 1:
+        return scale * math.exp(raw)
+    if code == 2:
+        return scale / (1.0 + math.exp(-raw))
+    return scale * raw

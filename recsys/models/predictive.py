@@ -18,7 +18,7 @@ Applied by one kernel row by row, so that one customer's numbers are those of th
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
@@ -41,6 +41,16 @@ SMALLEST = 1e-6
 
 MOST_ORDERS = 100_000
 """No quantile of orders is sought beyond."""
+
+
+class Fitted(NamedTuple):
+    """The numbers of a `Predictive` as kernels take them."""
+
+    living: Floats
+    shape: Floats
+    spread: Floats
+    knots: Floats
+    ratios: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +91,10 @@ class Predictive:
             *columns, factor, asked, self.living, self.shape, self.spread, self.knots, self.ratios
         )
         return found
+
+    def arrays(self) -> Fitted:
+        """The numbers as kernels take them."""
+        return Fitted(self.living, self.shape, self.spread, self.knots, self.ratios)
 
     def to_json(self) -> dict[str, Any]:
         """As stored in a bundle."""
@@ -150,19 +164,36 @@ def _quantiles(
     ratios: Any,
 ) -> Any:
     counts, amounts = np.empty((len(orders), len(asked))), np.empty((len(orders), len(asked)))
+    fitted = Fitted(living, shape, spread, knots, ratios)
     for i in range(len(orders)):
-        bought = 0.0 if math.isnan(days[i]) else days[i]
-        pi, k = count_shape(orders[i], alive[i], bought, living, shape)
-        mean = max(orders[i], SMALLEST) * longer[i]
-        none = none_at_all(pi, k, mean / pi)
-        _count_quantiles(pi, k, mean / pi, asked, counts[i])
-        active = max(1.0 - none, 1e-12)
-        index = spread_index(mean / active, bought, spread)
-        usual = max(spend[i], 0.0) * longer[i] / active
-        for j in range(len(asked)):
-            inner = (asked[j] - none) / active
-            amounts[i, j] = usual * _ratio(knots, ratios, index, inner) if inner > 0.0 else 0.0
+        quantiles_of(orders[i], spend[i], alive[i], days[i], longer[i], asked, fitted, counts[i], amounts[i])
     return counts, amounts
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def quantiles_of(
+    orders: float,
+    spend: float,
+    alive: float,
+    days: float,
+    longer: float,
+    asked: Any,
+    fitted: Fitted,
+    counts: Any,
+    amounts: Any,
+) -> None:
+    """Quantiles `asked` of one customer's orders into `counts` and of the spend into `amounts`, both (len(asked),)."""
+    bought = 0.0 if math.isnan(days) else days
+    pi, k = count_shape(orders, alive, bought, fitted.living, fitted.shape)
+    mean = max(orders, SMALLEST) * longer
+    none = none_at_all(pi, k, mean / pi)
+    _count_quantiles(pi, k, mean / pi, asked, counts)
+    active = max(1.0 - none, 1e-12)
+    index = spread_index(mean / active, bought, fitted.spread)
+    usual = max(spend, 0.0) * longer / active
+    for j in range(len(asked)):
+        inner = (asked[j] - none) / active
+        amounts[j] = usual * _ratio(fitted.knots, fitted.ratios, index, inner) if inner > 0.0 else 0.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

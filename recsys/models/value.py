@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from recsys.models.bundle import Bundle, BundleContent, Part
+from recsys.models.forest import Forest
+from recsys.models.forest_kernel import StepTables, step_row
 from recsys.models.intervals import IntervalBins
-from recsys.models.links import apply_link
-from recsys.models.predictive import PROBABILITIES, Predictive
+from recsys.models.links import CODES, apply_link, linked
+from recsys.models.predictive import PROBABILITIES, Fitted, Predictive, quantiles_of
 from recsys.models.reading import expect_name, named, part_of
 from recsys.models.rows import Floats, Rows
 from recsys.models.spec import FeatureSpec
@@ -24,6 +27,8 @@ PREDICTIVE_FEATURES = ("pareto_alive", "purchase_days")
 
 ENDS = (0.1, 0.9)
 """Probabilities of the ends of the interval of `Expected`."""
+
+_LOW, _HIGH = (PROBABILITIES.index(end) for end in ENDS)
 
 
 class Expected(NamedTuple):
@@ -42,6 +47,33 @@ class Outlook(NamedTuple):
     spend: Floats
 
 
+class Forecast(NamedTuple):
+    """`Expected` and `Outlook` of one customer at PROBABILITIES; `counts` of orders and `amounts` may be unknown."""
+
+    spend: float
+    orders: float
+    low: float
+    high: float
+    counts: list[float] | None
+    amounts: list[float] | None
+
+
+class RowTables(NamedTuple):
+    """A value model of forests as one kernel takes it: forests, distribution, and how raw scores become predictions.
+
+    ways     float64 (2, 4)  of spend and of orders: code of the link, scale, column of the offset, its power (0: none)
+    columns  int64 (2,)      of PREDICTIVE_FEATURES
+    asked    float64         PROBABILITIES
+    """
+
+    spend: StepTables
+    orders: StepTables
+    fitted: Fitted
+    ways: Floats
+    columns: npt.NDArray[np.int64]
+    asked: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class ValueModel:
     """Scores customers; rows are customer features.
@@ -50,6 +82,8 @@ class ValueModel:
     intervals      where the spend will fall with probability `intervals.level`; only where `predictive` is missing
     version        the registry's version and the digest, as the loader names them
     predictive     what may happen beside what is expected; None in older bundles
+    tiers          expected spend at which the next value tier begins, ascending [minor units]; () in older bundles
+    growth_exponent  how much faster than the classic's expectation purchases grew with the horizon, see `carried`
     """
 
     feature_spec: FeatureSpec
@@ -59,6 +93,15 @@ class ValueModel:
     facts: Mapping[str, Any]
     version: str
     predictive: Predictive | None = None
+    tiers: tuple[float, ...] = field(init=False)
+    growth_exponent: float = field(init=False)
+    _tables: RowTables | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read once what every answer needs."""
+        object.__setattr__(self, "tiers", tuple(float(each) for each in self.facts.get("tiers", ())))
+        object.__setattr__(self, "growth_exponent", float(self.facts.get("growth_exponent", 0.0)))
+        object.__setattr__(self, "_tables", _row_tables(self))
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, version: str) -> Self:
@@ -71,16 +114,6 @@ class ValueModel:
             return cls(content.spec, *parts, None, content.facts, version, predictive)
         intervals = named(content.intervals, "spend", "interval table")
         return cls(content.spec, *parts, intervals, content.facts, version)
-
-    @property
-    def growth_exponent(self) -> float:
-        """How much faster than the classic's expectation purchases really grew with the horizon, see `carried`."""
-        return float(self.facts.get("growth_exponent", 0.0))
-
-    @property
-    def tiers(self) -> tuple[float, ...]:
-        """Expected spend at which the next value tier begins, ascending [minor units]; () in older bundles."""
-        return tuple(float(each) for each in self.facts.get("tiers", ()))
 
     @property
     def horizon_days(self) -> int:
@@ -103,6 +136,18 @@ class ValueModel:
         outlook = self._quantiles(self.predictive, X, orders, spend, longer, probabilities)
         low, high = (outlook.spend[:, probabilities.index(end)] for end in ENDS)
         return Expected(spend * longer, orders * longer, low, high), outlook
+
+    def foretold_one(self, row: npt.NDArray[np.float32]) -> Forecast:
+        """`foretold` of one customer's row (f,): the same bits by one kernel, or by those of many rows."""
+        if self._tables is not None:
+            found = _foretold_row(row, *self._tables).tolist()
+            counts, amounts = found[2 : 2 + len(PROBABILITIES)], found[2 + len(PROBABILITIES) :]
+            return Forecast(found[0], found[1], amounts[_LOW], amounts[_HIGH], counts, amounts)
+        expected, outlook = self.foretold(row.reshape(1, -1))
+        spend, orders, low, high = (float(each[0]) for each in expected)
+        if outlook is None:
+            return Forecast(spend, orders, low, high, None, None)
+        return Forecast(spend, orders, low, high, outlook.orders[0].tolist(), outlook.spend[0].tolist())
 
     def outlook(
         self, X: Rows, longer: Floats | float = 1.0, probabilities: Sequence[float] = PROBABILITIES
@@ -132,6 +177,44 @@ class ValueModel:
         return self.spend.scorer.contributions(X)
 
 
+def _row_tables(model: ValueModel) -> RowTables | None:
+    """What the kernel of one row takes; None for a model it is not made for."""
+    spend, orders, names = model.spend.scorer, model.orders.scorer, model.feature_spec.names
+    if model.predictive is None or not (isinstance(spend, Forest) and isinstance(orders, Forest)):
+        return None
+    ways = [
+        (CODES[part.link], part.scale, names.index(part.offset) if part.offset else 0, part.power if part.offset else 0)
+        for part in (model.spend, model.orders)
+    ]
+    columns = np.array([names.index(name) for name in PREDICTIVE_FEATURES])
+    asked = np.array(PROBABILITIES)
+    return RowTables(spend.steps, orders.steps, model.predictive.arrays(), np.array(ways), columns, asked)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _foretold_row(
+    row: Any, spend: StepTables, orders: StepTables, fitted: Fitted, ways: Any, columns: Any, asked: Any
+) -> Any:
+    """Spend, orders, then the quantiles `asked` of orders and of spend, of one row."""
+    n = asked.size
+    out = np.empty(2 + 2 * n)
+    out[0], out[1] = _predicted_row(row, spend, ways[0]), _predicted_row(row, orders, ways[1])
+    alive, days = np.float64(row[columns[0]]), np.float64(row[columns[1]])
+    quantiles_of(out[1], out[0], alive, days, 1.0, asked, fitted, out[2 : 2 + n], out[2 + n :])
+    return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _predicted_row(row: Any, trees: StepTables, way: Any) -> Any:
+    """`predicted` of one row."""
+    value = linked(step_row(row, trees, np.empty(trees.feature.size, np.float32)), int(way[0]), way[1])
+    value = max(value, 0.0)
+    if way[3] == 0.0:
+        return value
+    offset = np.float64(row[int(way[2])])
+    return value * (offset if way[3] == 1.0 else math.pow(offset, way[3]))
+
+
 def predicted(part: Part, X: Rows) -> Floats:
     """Scale · link(raw) · offset^power (n,) of rows (n, f), at least 0; training fits on the same numbers."""
     values: Floats = np.maximum(apply_link(part.scorer.raw(X), part.link, part.scale), 0.0)
@@ -148,6 +231,12 @@ def _powers(values: Any, power: float) -> Any:
     for i in range(len(values)):
         out[i] = math.pow(values[i], power)
     return out
+
+
+def carried_one(growth: float, exponent: float, short: float, long: float) -> float:
+    """`carried` of one customer."""
+    limit = long / short
+    return float(min(growth * limit**exponent, max(limit, 1.0)))
 
 
 def carried(growth: Floats | float, exponent: float, short: float, long: float) -> Floats:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from recsys.data.arrays import load_array, save_array
 from recsys.errors import SnapshotError
+from recsys.population.lookalikes import Lookalikes
 
-FORMAT = 4
+FORMAT = 5
 """Version of the population directory; another one is fitted anew."""
 
 
@@ -226,6 +227,7 @@ class Population:
     spec: PopulationSpec
     arrays: PopulationArrays
     assortment: Assortment
+    lookalikes: Lookalikes = field(default_factory=Lookalikes.none)
 
     def save(self, directory: Path) -> None:
         """Write arrays and `population.json` to `directory`, whole or not at all; what was there is replaced."""
@@ -234,6 +236,7 @@ class Population:
         work.mkdir(parents=True)
         for name, array in _flat(self.arrays, self.assortment).items():
             save_array(work / f"{name}.npy", array)
+        self.lookalikes.save(work)
         text = {"format": FORMAT, "as_of": self.as_of, "snapshot_id": self.snapshot_id, "spec": asdict(self.spec)}
         (work / "population.json").write_text(json.dumps(text, indent=1))
         shutil.rmtree(directory, ignore_errors=True)
@@ -264,6 +267,7 @@ class Population:
             spec=PopulationSpec(**text["spec"]),
             arrays=PopulationArrays(*parts[:-1]),
             assortment=parts[-1],
+            lookalikes=Lookalikes.load(directory),
         )
 
 

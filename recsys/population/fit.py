@@ -9,6 +9,7 @@ from recsys.population.factors import fit_factors
 from recsys.population.facts import Factors, Neighbours, Population, PopulationArrays, PopulationSpec, Transitions
 from recsys.population.following import fit_following
 from recsys.population.items import bought_matrix, fit_assortment, fit_items, fit_popular
+from recsys.population.lookalikes_fit import fit_lookalikes
 from recsys.population.neighbours import fit_neighbours
 from recsys.population.peers import fit_peers
 from recsys.population.timing_fit import fit_timing
@@ -38,7 +39,8 @@ def fit_population(snapshot: Snapshot, spec: PopulationSpec | None = None, *, th
         timing=fit_timing(snapshot),
     )
     assortment = fit_assortment(history, catalogue, len(snapshot.stores), as_of)
-    return Population(as_of, snapshot.snapshot_id, spec, arrays, assortment)
+    lookalikes = fit_lookalikes(snapshot, items)
+    return Population(as_of, snapshot.snapshot_id, spec, arrays, assortment, lookalikes)
 
 
 def _collaborative(snapshot: Snapshot, spec: PopulationSpec, threads: int) -> tuple[Neighbours, Transitions, Factors]:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "se
 
 SQLITE_FULL = frozenset({13, 4874})
 """Codes SQLite says a full disk with: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE where the shared index can't grow."""
+
+_ALL = methodcaller("fetchall")
 
 POSTGRES_FULL = "53100"
 """Postgres' SQLSTATE disk_full."""
@@ -109,7 +112,7 @@ class Database:
 
         Placeholders are the driver's (`?` of SQLite, `%s` of Postgres). A connection that broke is replaced once.
         """
-        rows: list[Any] = self._alone(statement, values, lambda cursor: cursor.fetchall())
+        rows: list[Any] = self._alone(statement, values, _ALL)
         return rows
 
     def run(self, statement: str, values: Sequence[Any]) -> None:
@@ -136,7 +139,7 @@ class Database:
     def _alone(
         self, statement: str, values: Sequence[Any], result: Callable[[Any], Any], turns: Turns | None = None
     ) -> Any:
-        with _translated():
+        try:  # no context manager: every answer passes here
             cursor = self._reader()
             try:
                 if turns is not None:
@@ -147,6 +150,11 @@ class Database:
                 if self.is_sqlite or getattr(error, "gave_up", False):
                     raise
                 return result(self._reader().execute(statement, values))
+        except Exception as error:
+            ours = _ours(error)
+            if ours is error:
+                raise
+            raise ours from error
 
     def _reader(self) -> Any:
         cursor = getattr(self._local, "cursor", None)
@@ -257,17 +265,25 @@ def _dropped(engine: Engine) -> tuple[type[Exception], ...]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Database errors as ours; the address and the rows stay out of the message."""
+    """Database errors as ours."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise _unavailable(error.orig if isinstance(error, exc.DBAPIError) else error) from error
-    except exc.SQLAlchemyError as error:
-        raise StoreError(f"The database refused: {type(error).__name__}", found=_brief(error)) from error
     except Exception as error:
-        if {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(error).__mro__}:
-            raise _unavailable(error) from error
-        raise
+        ours = _ours(error)
+        if ours is error:
+            raise
+        raise ours from error
+
+
+def _ours(error: Exception) -> Exception:
+    """A database's error as ours, any other as it is; the address and the rows stay out of the message."""
+    if isinstance(error, (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)):
+        return _unavailable(error.orig if isinstance(error, exc.DBAPIError) else error)
+    if isinstance(error, exc.SQLAlchemyError):
+        return StoreError(f"The database refused: {type(error).__name__}", found=_brief(error))
+    if {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(error).__mro__}:
+        return _unavailable(error)
+    return error
 
 
 def _unavailable(error: BaseException | None) -> StoreUnavailable:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from recsys.decisioning.record import DecisionRecord
+from recsys.decisioning.record import DecisionRecord, without_attributes
 from recsys.store.database import Database
 from recsys.store.erasure import ErasureStore
 
@@ -40,9 +40,12 @@ class DecisionStore:
             )
 
     def _named(self, record: DecisionRecord) -> DecisionRecord:
-        """A decision that waited while its customer was erased names a pseudonym."""
+        """A decision that waited while its customer was erased names a pseudonym and tells nothing of the person."""
         pseudonym = self._erasures.pseudonym_of(record.customer_id, record.decided_at)
-        return record if pseudonym is None else msgspec.structs.replace(record, customer_id=pseudonym)
+        if pseudonym is None:
+            return record
+        content = msgspec.Raw(without_attributes(bytes(record.content)))
+        return msgspec.structs.replace(record, customer_id=pseudonym, content=content)
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """A decision by its id."""

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, delete, func, select, update
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, delete, func, or_, select, update
 
+from recsys.decisioning.record import TELLING, without_attributes
 from recsys.store.database import Database
 from recsys.store.idempotency import forget_customer
 from recsys.store.schema import DECISIONS, EVENTS, METADATA
@@ -104,7 +105,8 @@ class ErasureStore:
         """Remove a customer from every table, all or nothing; a second erasure finds nothing left and says so.
 
         `upto` [s] is the instant up to which nothing may come back; what was kept of the customer moves it to its own
-        last instant, which lies later when the clock was set back. Kept decisions name `erased:<receipt>` instead.
+        last instant, which lies later when the clock was set back. Kept decisions name `erased:<receipt>` instead and
+        lose attributes of the person.
 
         Raises:
             StoreUnavailable: nothing was erased.
@@ -115,6 +117,7 @@ class ErasureStore:
             last = connection.execute(select(func.max(EVENTS.c.occurred_at)).where(EVENTS.c.customer_id == customer_id))
             upto = max(upto, last.scalar() or 0)
             events = connection.execute(delete(EVENTS).where(EVENTS.c.customer_id == customer_id)).rowcount
+            _forget_attributes(connection, customer_id)
             renamed = update(DECISIONS).where(DECISIONS.c.customer_id == customer_id)
             decisions = connection.execute(renamed.values(customer_id=PSEUDONYM + receipt_id)).rowcount
             answers = forget_customer(connection, customer_id)
@@ -149,6 +152,16 @@ class ErasureStore:
         """Everybody erased so far."""
         with self._database.reading() as connection:
             return read_tombstones(connection)
+
+
+def _forget_attributes(connection: Connection, customer_id: str) -> None:
+    """Attributes of the customer leave the kept decisions; few hold any."""
+    content = DECISIONS.c.content
+    telling = or_(*(content.contains(mark) for mark in TELLING))
+    query = select(DECISIONS.c.decision_id, content).where(DECISIONS.c.customer_id == customer_id, telling)
+    for decision_id, told in connection.execute(query).all():
+        kept = without_attributes(told.encode()).decode()
+        connection.execute(update(DECISIONS).where(DECISIONS.c.decision_id == decision_id).values(content=kept))
 
 
 def read_tombstones(connection: Connection) -> Tombstones:

@@ -1,6 +1,7 @@
 """Events: what customers did since the snapshot, kept once each and read back for every answer."""
 
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -8,6 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import orjson
 from sqlalchemy import RowMapping, delete, func, select
 
+from recsys.data.looks import MOST_LOOKS, Look
 from recsys.data.tail import EventLine, OrderEvent
 from recsys.store.database import Database
 from recsys.store.erasure import erased_among
@@ -17,12 +19,16 @@ Kind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accept
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 ORDER_KINDS = frozenset({"purchase", "refund"})
 """Kinds that become orders of a history; the others are kept for learning and attribution."""
+LOOK_KINDS = ("cart", "clicked", "view")
+"""Kinds that say a customer looked at something; being shown something is not the customer's act."""
 
 Outcome = Literal["accepted", "repeated", "conflicting", "erased"]
 
 _BODY = ("customer_id", "kind", "occurred_at", "order_id", "store_id", "channel", "decision_id", "lines")
 _ORDER_COLUMNS = "event_id, customer_id, occurred_at, lines, order_id, store_id, channel, kind"
 _CHUNK = 500
+_EVER = 2**62
+"""A sequence number no event reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,14 @@ class Event:
 
 
 class Tail(NamedTuple):
-    """A customer's orders in the sequence they were received, and the sequence number of the last (0 without any)."""
+    """A customer's orders in the sequence they were received, and the sequence number of the last (0 without any).
+
+    `looks` are there where they were asked for, in the sequence they were received; `last_sequence` counts them too.
+    """
 
     orders: tuple[OrderEvent, ...]
     last_sequence: int
+    looks: tuple[Look, ...] = ()
 
 
 NO_TAIL = Tail((), 0)
@@ -79,6 +89,14 @@ class EventStore:
         self._orders_of = (
             f"SELECT {_ORDER_COLUMNS}, sequence FROM events "
             f"WHERE customer_id = {sign} AND is_order = {yes} ORDER BY sequence"
+        )
+        no = "0" if database.is_sqlite else "false"
+        self._all_of = (
+            f"SELECT {_ORDER_COLUMNS}, sequence FROM events "
+            f"WHERE customer_id = {sign} AND is_order = {yes} AND sequence <= {sign} UNION ALL SELECT * FROM ("
+            f"SELECT {_ORDER_COLUMNS}, sequence FROM events WHERE customer_id = {sign} AND is_order = {no} "
+            f"AND kind IN {LOOK_KINDS} AND occurred_at > {sign} AND sequence <= {sign} "
+            f"ORDER BY sequence DESC LIMIT {MOST_LOOKS}) AS looks ORDER BY sequence"
         )
         self._last_of = f"SELECT max(sequence) FROM events WHERE customer_id = {sign}"
 
@@ -115,6 +133,26 @@ class EventStore:
         if upto is not None:
             rows = [row for row in rows if row[-1] <= upto]
         return Tail(tuple(_order(row[:-1]) for row in rows), rows[-1][-1]) if rows else NO_TAIL
+
+    def tail_with_looks(self, customer_id: str, since: int, upto: int | None = None) -> Tail:
+        """`tail_of` and the newest MOST_LOOKS looks after an instant [s], still one indexed read."""
+        newest = _EVER if upto is None else upto
+        rows = self._database.fetch(self._all_of, (customer_id, newest, customer_id, since, newest))
+        if not rows:
+            return NO_TAIL
+        orders = tuple(_order(row[:-1]) for row in rows if row[-2] in ORDER_KINDS)
+        return Tail(orders, rows[-1][-1], tuple(_look(row[:-1]) for row in rows if row[-2] not in ORDER_KINDS))
+
+    def looks_by_customer(self, since: int, upto: int) -> dict[str, tuple[Look, ...]]:
+        """Looks of all customers after an instant [s], each as `tail_with_looks` gives them."""
+        chosen = [EVENTS.c[name.strip()] for name in _ORDER_COLUMNS.split(",")]
+        wanted = (~EVENTS.c.is_order, EVENTS.c.kind.in_(LOOK_KINDS), EVENTS.c.occurred_at > since)
+        query = select(*chosen).where(*wanted, EVENTS.c.sequence <= upto).order_by(EVENTS.c.sequence)
+        looks: dict[str, deque[Look]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execution_options(yield_per=10_000).execute(query):
+                looks.setdefault(row.customer_id, deque(maxlen=MOST_LOOKS)).append(_look(tuple(row)))
+        return {customer: tuple(each) for customer, each in looks.items()}
 
     def orders_by_customer(self, after: int = 0, upto: int | None = None) -> dict[str, tuple[OrderEvent, ...]]:
         """Purchases and refunds of all customers, each as `orders_of` gives them, in one consistent read.
@@ -199,6 +237,11 @@ def _order(row: Sequence[Any]) -> OrderEvent:
     event_id, customer_id, occurred_at, lines, order_id, store_id, channel, kind = row
     content = tuple(EventLine(*line) for line in orjson.loads(lines))
     return OrderEvent(event_id, customer_id, occurred_at, content, order_id, store_id, channel, kind == "refund")
+
+
+def _look(row: Sequence[Any]) -> Look:
+    _, _, occurred_at, lines, *_, kind = row
+    return Look(occurred_at, tuple(line[0] for line in orjson.loads(lines)), kind == "cart")
 
 
 def _signed(key: int) -> int:

@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,15 @@ def products(*rows: str) -> pl.DataFrame:
         },
         orient="row",
     )
+
+
+def customers_table(ids: Iterable[str], **attributes: Iterable[Any]) -> dict[str, bytes]:
+    """The file `customers.parquet` of customers with these attributes, as `Snapshot.save` takes it."""
+    file = BytesIO()
+    pl.DataFrame({c.CUSTOMER: list(ids), **{name: list(values) for name, values in attributes.items()}}).write_parquet(
+        file
+    )
+    return {"customers.parquet": file.getvalue()}
 
 
 def snapshot(

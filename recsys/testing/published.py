@@ -22,9 +22,12 @@ from recsys.testing.serving import HORIZON, SMALL, attentive
 CURVE = Platt(1e-3, -1.0)
 
 
-def publish_snapshot(directory: Path, snapshot: Snapshot) -> Snapshot:
-    """Save `snapshot` with small population facts in the workspace `directory` and make it the current one."""
-    saved = snapshot.save(directory / "snapshots")
+def publish_snapshot(directory: Path, snapshot: Snapshot, tables: dict[str, bytes] | None = None) -> Snapshot:
+    """Save `snapshot` with small population facts in the workspace `directory` and make it the current one.
+
+    `tables` are kept with it, as `customers.parquet`.
+    """
+    saved = snapshot.save(directory / "snapshots", tables)
     population = directory / "snapshots" / saved.snapshot_id / "population"
     if not population.exists():
         fit_population(saved, SMALL, threads=1).save(population)

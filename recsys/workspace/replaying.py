@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from recsys.data.looks import looks_since
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning.record import DecisionRecord, ModelMark
 from recsys.decisioning.replay import Replay, replay
@@ -31,7 +32,9 @@ def replay_decision(workspace: Workspace, decision_id: str) -> Replay:
     bundles = {"offers": _bundle(workspace, "offers", content.models["offers"], secret)}
     directory = workspace.snapshots / record.snapshot_id
     serving = open_serving(snapshot, directory / "population", bundles, secret)
-    return replay(serving, record, workspace.events().tail_of(record.customer_id, content.last_sequence).orders)
+    since = looks_since(content.as_of)
+    tail = workspace.events().tail_with_looks(record.customer_id, since, content.last_sequence)
+    return replay(serving, record, tail.orders, tail.looks)
 
 
 def _snapshot(workspace: Workspace, record: DecisionRecord) -> Snapshot:

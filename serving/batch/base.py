@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, astuple, dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from recsys.data.clock import to_iso
 from recsys.data.files import replace_text
 from recsys.data.ids import ABSENT
+from recsys.data.looks import Look, looks_since
 from recsys.data.tail import OrderEvent
 from recsys.decisioning.answers import Mode, Novelty, OfferRequest
 from recsys.decisioning.words import Language
@@ -30,6 +31,13 @@ SLICE = 32
 """Customers a thread takes at once."""
 
 Events = Mapping[str, Sequence[OrderEvent]]
+
+
+class Reported(NamedTuple):
+    """What was reported of each customer up to the start of a run: orders, and looks that still say something."""
+
+    orders: Events
+    looks: Mapping[str, Sequence[Look]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +87,11 @@ def score_base(
         _check_models(answers)
         warm(answers)
         tail = workspace.events().last_sequence()
-        events = workspace.events().orders_by_customer(upto=tail)
-        customers = everyone(answers, events)
-        run = _run(answers, workspace.as_of(answers.snapshot), tail, wanted, len(customers))
-        written = _write(work, answers, run, wanted, customers, events, workspace.settings.threads, progress)
+        as_of, store = workspace.as_of(answers.snapshot), workspace.events()
+        reported = Reported(store.orders_by_customer(upto=tail), store.looks_by_customer(looks_since(as_of), tail))
+        customers = everyone(answers, reported.orders)
+        run = _run(answers, as_of, tail, wanted, len(customers))
+        written = _write(work, answers, run, wanted, customers, reported, workspace.settings.threads, progress)
         manifest = _manifest(answers, run, wanted, written)
         put_in_place(work, out, manifest)
         _record(workspace, run, manifest)
@@ -112,7 +121,7 @@ def _write(
     run: ScoreRun,
     wanted: Wanted,
     customers: Sequence[str],
-    events: Events,
+    reported: Reported,
     threads: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, int]:
@@ -125,7 +134,7 @@ def _write(
             open_files.callback(tables[table].close)
         for start in range(0, len(customers), wanted.chunk):
             chunk = customers[start : start + wanted.chunk]
-            answered = answer_all(answers, run, wanted, chunk, events, pool)
+            answered = answer_all(answers, run, wanted, chunk, reported, pool)
             for table in TABLES:
                 tables[table].write(rows_of(table, answered))
             if progress is not None:
@@ -134,13 +143,18 @@ def _write(
 
 
 def answer_all(
-    answers: Answers, run: ScoreRun, wanted: Wanted, customers: Sequence[str], events: Events, pool: ThreadPoolExecutor
+    answers: Answers,
+    run: ScoreRun,
+    wanted: Wanted,
+    customers: Sequence[str],
+    reported: Reported,
+    pool: ThreadPoolExecutor,
 ) -> list[Answered]:
     """Answers for these customers in their sequence; threads take slices, each with its own working memory."""
     offers = "offers" in run.model_versions
 
     def answer(customer: str) -> Answered:
-        tail = events.get(customer, ())
+        tail, looks = reported.orders.get(customer, ()), reported.looks.get(customer, ())
         scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons, language=wanted.language)
         request = OfferRequest(
             customer,
@@ -151,7 +165,7 @@ def answer_all(
             novelty=wanted.novelty,
         )
         timing = answers.timing(customer, tail, run.as_of)
-        return Answered(scores, timing, answers.recommend(request, tail, run.as_of) if offers else None)
+        return Answered(scores, timing, answers.recommend(request, tail, run.as_of, looks) if offers else None)
 
     def answer_slice(start: int) -> list[Answered]:
         return [answer(customer) for customer in customers[start : start + SLICE]]

@@ -16,14 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 
 from recsys.errors import BaristaError, StoreUnavailable
 from recsys.settings import Settings
 from recsys.workspace import Workspace
 from serving.challengers import Challengers
 from serving.http import console
-from serving.http.admission import Admission
+from serving.http.admission import Admission, Gate
 from serving.http.cors import Origins
 from serving.http.direct import Direct, Way, way
 from serving.http.envelope import Envelope
@@ -38,6 +38,25 @@ from serving.http.tracing import Tracing
 from serving.outage import PATIENCE
 from serving.puller import reached
 from serving.shadow import Shadow
+
+
+class Layered(FastAPI):
+    """FastAPI behind our layers: what they answer does not pass FastAPI's own middleware, which they make needless."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._layers: list[Callable[[ASGIApp], ASGIApp]] = []
+
+    def add_layer(self, kind: Callable[..., ASGIApp], **options: Any) -> None:
+        """Put a layer around those added before."""
+        self._layers.append(lambda app: kind(app, **options))
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The whole application, outermost layer first."""
+        app: ASGIApp = super().build_middleware_stack()
+        for layer in self._layers:
+            app = layer(app)
+        return app
 
 
 def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | None = None) -> FastAPI:
@@ -71,7 +90,7 @@ def assemble(
     """`known` operations behind `guards`, with the page, the document and the problems around them."""
     register_url_convertor("id", AnyText())
     described = document(known)
-    app = FastAPI(
+    app = Layered(
         title="Barista",
         openapi_url=None,
         docs_url=None,
@@ -89,12 +108,18 @@ def assemble(
     for kind, handler in HANDLERS:
         app.add_exception_handler(kind, handler)
     templates = {route.endpoint: template(route.path) for route in routes}
-    app.add_middleware(Direct, ways=ways, problems=dict(HANDLERS))
-    app.add_middleware(Admission, limit=settings.most_requests, under_way=metrics.under_way.set)
+    app.add_layer(Direct, ways=ways, problems=dict(HANDLERS))
+    app.state.gate = Gate(settings.most_requests, metrics.under_way.set, partial(_refused, metrics))
+    app.add_layer(Admission, gate=app.state.gate)
     if settings.cors_origins:
-        app.add_middleware(Origins, origins=settings.cors_origins)
-    app.add_middleware(Envelope, metrics=metrics, routes=templates, tracing=tracing)
+        app.add_layer(Origins, origins=settings.cors_origins)
+    app.add_layer(Envelope, metrics=metrics, routes=templates, tracing=tracing)
     return app
+
+
+def _refused(metrics: Metrics, method: str) -> None:
+    """Count what was refused before it had a route."""
+    metrics.request("other", method, 503, 0.0)
 
 
 def _be_patient(workspace: Workspace) -> None:

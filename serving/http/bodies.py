@@ -23,6 +23,9 @@ Language = Literal["en", "ru", "uk"]
 """Languages of the reasons, those of recsys.decisioning.words."""
 EventKind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accepted", "declined"]
 Wanted = Annotated[int, Meta(ge=1, le=100)]
+AttributeValue = bool | float | Annotated[str, Meta(max_length=200)]
+Attributes = Annotated[dict[Identifier, AttributeValue], Meta(max_length=16)]
+"""What is known of a customer, by the columns of the imported customers table."""
 
 
 class Line(Struct, forbid_unknown_fields=True, frozen=True):
@@ -53,6 +56,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, frozen=True):
     reasons: bool = False
     language: Language = "en"
     novelty: NoveltyWish = NoveltyWish()
+    attributes: Attributes = {}  # msgspec makes a new one each time
 
 
 class EventReport(Struct, forbid_unknown_fields=True, frozen=True):
@@ -156,6 +160,7 @@ class AskedBody(Struct, frozen=True):
     reasons: bool
     language: str
     novelty: NoveltyWish
+    attributes: dict[str, str | float | bool]
 
 
 class ModelMarkBody(Struct, frozen=True):
@@ -176,8 +181,8 @@ class CandidateBody(Struct, frozen=True):
 class DecisionBody(Struct, frozen=True):
     """A recorded decision: what was asked, what it was computed from, everything that was ranked, what was returned.
 
-    `events` newer orders counted, the last of them with `last_sequence`; `seed` is that of every random choice;
-    `made_with` names what may change the last bit of a score.
+    `events` newer orders and `looks` counted, the last of them with `last_sequence`; `seed` is that of every random
+    choice; `made_with` names what may change the last bit of a score.
     """
 
     decision_id: str
@@ -196,6 +201,7 @@ class DecisionBody(Struct, frozen=True):
     horizon_days: int
     candidates: tuple[CandidateBody, ...]
     offers: tuple[OfferBody, ...]
+    looks: int | None
 
 
 class ChurnBody(Struct, frozen=True):

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.http.metrics import Metrics
 from serving.http.problems import internal, respond
 from serving.http.tracing import Told, Tracing
+from serving.http.whole import WHOLE, Headers, lines_of, send_apart
 
 LOG = structlog.get_logger("barista.http")
 
@@ -29,6 +30,7 @@ SECURITY_HEADERS = {
 
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _NOT_STORED = (b"cache-control", b"no-store")
+_RAW_LINES, _NOT_STORED_LINE = lines_of(_RAW_HEADERS), lines_of([_NOT_STORED])
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -39,6 +41,7 @@ class Envelope:
         self, app: ASGIApp, metrics: Metrics, routes: Mapping[Any, str], tracing: Tracing | None = None
     ) -> None:
         self._app, self._metrics, self._routes, self._tracing = app, metrics, routes, tracing
+        self._log = LOG.bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,9 +49,17 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started, seen = time.perf_counter(), {"status": 0}
-        request_id = scope["state"]["request_id"] = _request_id(scope)
+        request_id = scope["state"]["request_id"] = request_id_of(scope)
 
         async def send_on(message: Message) -> None:
+            if message["type"] == WHOLE:
+                seen["status"] = message["status"]
+                head = _head(message["headers"], request_id, scope["state"].get("headers", {}))
+                if scope[WHOLE](message["status"], head, message["body"]):
+                    return
+                _add_headers(message, request_id, scope["state"].get("headers", {}))
+                await send_apart(message, send)
+                return
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
                 _add_headers(message, request_id, scope["state"].get("headers", {}))
@@ -69,7 +80,7 @@ class Envelope:
         route = self._routes.get(scope.get("endpoint"), "other")
         method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "DELETE"} else "other"
         self._metrics.request(route, method, status, seconds)
-        LOG.info(
+        self._log.info(
             "request",
             route=route,
             method=method,
@@ -81,7 +92,7 @@ class Envelope:
             self._tracing.tell(Told(route, method, status, started, ended, scope["headers"], scope["state"]))
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(scope: Scope) -> str:
     """The caller's X-Request-Id when it is a plain one, else a new one."""
     scope.setdefault("state", {})
     for name, value in scope["headers"]:
@@ -97,6 +108,14 @@ def _add_headers(message: Message, request_id: str, more: Mapping[str, str]) -> 
     given = [(name.lower().encode(), value.encode()) for name, value in more.items()]
     cache = () if stored else (_NOT_STORED,)
     message["headers"] = [*headers, (b"x-request-id", request_id.encode()), *given, *_RAW_HEADERS, *cache]
+
+
+def _head(headers: Headers, request_id: str, more: Mapping[str, str]) -> bytes:
+    """The headers of `_add_headers` as lines."""
+    stored = any(name == b"cache-control" for name, _ in headers)
+    given = "".join([f"{name.lower()}: {value}\r\n" for name, value in more.items()])
+    own = f"x-request-id: {request_id}\r\n{given}".encode()
+    return b"".join((lines_of(headers), own, _RAW_LINES, b"" if stored else _NOT_STORED_LINE))
 
 
 def _place(error: BaseException) -> list[str]:

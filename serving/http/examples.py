@@ -72,11 +72,13 @@ _DECISION: dict[str, Any] = {
         "reasons": True,
         "language": "en",
         "novelty": {"level": "family", "look_back_days": 365},
+        "attributes": {"age": "35-44"},
     },
     "evidence": "history",
     "horizon_days": 28,
     "candidates": [{"item_id": "CARAMEL LATTE", "raw": 1.82}, {"item_id": "MOCHA", "raw": 1.61}],
     "offers": _OFFERS["offers"],
+    "looks": 1,
 }
 
 _SCORES: dict[str, Any] = {
@@ -287,6 +289,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "reasons": True,
             "language": "en",
             "novelty": {"level": "family", "look_back_days": 365},
+            "attributes": {"age": "35-44"},
         },
         "answer": _OFFERS,
     },

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from recsys.store import AnswerStore, Key, KeyStore, LimitStore
 from recsys.workspace import Workspace
 from serving.http.access import Access
-from serving.http.idempotency import Idempotency
+from serving.http.idempotency import HEADER, Idempotency
 from serving.http.keyring import Keyring
 from serving.http.limiting import Limiter
 from serving.http.operations import Operation
@@ -52,8 +52,9 @@ class Guards:
 
         async def guarded(request: Request) -> Response:
             key = await self.access.check(request, operation.scopes)
-            request.state.headers = await self._limiter.take(key.key_id)
-            if operation.writes:
+            if self._limiter.limits:
+                request.scope["state"]["headers"] = await self._limiter.take(key.key_id)
+            if operation.writes and HEADER in request.headers:
                 return await self._idempotency.answer(request, _owner(key), operation.handler)
             return await operation.handler(request)
 

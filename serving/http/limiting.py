@@ -43,6 +43,11 @@ class Limiter:
         self._shares: dict[str, _Share] = {}
 
     @property
+    def limits(self) -> bool:
+        """Whether there is a quota at all."""
+        return self._quota > 0
+
+    @property
     def policy(self) -> str:
         """The `RateLimit-Policy` header."""
         return f'"requests";q={self._quota};w={self._seconds}'

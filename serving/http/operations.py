@@ -20,6 +20,7 @@ from serving.http.requests import path_text, read_body, read_query
 from serving.http.service import Service, no_database
 from serving.http.shadowing import ShadowBody, shadow_body
 from serving.http.timing_bodies import TimingBody, TimingQuery
+from serving.http.whole import Json
 from serving.laps import Laps
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -89,9 +90,12 @@ def template(path: str) -> str:
     return path.replace(":id}", "}")
 
 
-def json_answer(body: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+_ENCODER = msgspec.json.Encoder()
+
+
+def json_answer(body: msgspec.Struct, status: int = 200, headers: dict[bytes, bytes] | None = None) -> Response:
     """A body as JSON; floats are written so that reading gives the same bits."""
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    return Json(_ENCODER.encode(body), status, headers)
 
 
 def operations(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
@@ -156,11 +160,10 @@ def _foretold(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         customer, language = path_text(request, "customer_id"), query.language if query.reasons else None
         scored = service.scored(customer, language, known_tags=known, laps=laps)
         metrics.stages(laps)
-        headers = {"ETag": scored.tag, "Cache-Control": "private, no-cache"}
         if scored.body is None:
             metrics.not_modified.inc()
-            return Response(status_code=304, headers=headers)
-        return json_answer(scored.body, headers=headers)
+            return Response(status_code=304, headers={"ETag": scored.tag, "Cache-Control": "private, no-cache"})
+        return json_answer(scored.body, headers={b"etag": scored.tag.encode(), b"cache-control": b"private, no-cache"})
 
     async def timing(request: Request) -> Response:
         query = read_query(request, TimingQuery)

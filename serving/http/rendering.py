@@ -90,6 +90,7 @@ def decision_body(record: DecisionRecord, facts: SnapshotFacts) -> DecisionBody:
         horizon_days=content.horizon_days,
         candidates=tuple(CandidateBody(item, raw) for item, raw in candidates),
         offers=tuple(_offer(rank, offer) for rank, offer in enumerate(content.offers, 1)),
+        looks=content.looks,
     )
 
 
@@ -97,7 +98,8 @@ def _asked(asked: Asked, scale: int) -> AskedBody:
     lines = (Line(line.product_id, line.quantity, line.amount / scale, line.discount / scale) for line in asked.basket)
     context = Context(asked.context.store_id, asked.context.groups)
     novelty = NoveltyWish(asked.novelty.level, asked.novelty.look_back_days)
-    return AskedBody(asked.n, asked.mode, asked.exclude, tuple(lines), context, asked.reasons, asked.language, novelty)
+    wishes = (asked.n, asked.mode, asked.exclude, tuple(lines), context, asked.reasons, asked.language, novelty)
+    return AskedBody(*wishes, asked.attributes)
 
 
 def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | None, *, stale: bool) -> ScoresBody:

@@ -3,6 +3,7 @@
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +23,15 @@ from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
 from serving.http.tracing import Tracing, load_exporter, open_tracing
-from serving.http.wire import Wire
+from serving.http.wire import wire_of
 from serving.puller import Puller
 from serving.workers import GRACE, run_workers
 
-BACKLOG = 512
+BACKLOG = 2_048
 """Connections that may wait to be accepted."""
+
+TURN = 0.0005
+"""How long a thread that only computes may keep one that answers waiting, each time it needs the interpreter [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,10 @@ class Running:
     def _answer(self, listening: socket.socket) -> None:
         metrics = Metrics(self.shared)
         tracing = open_tracing(self.settings, metrics)  # here, after the fork: each worker sends its own
+        app = self._app(metrics, tracing)
         config = uvicorn.Config(
-            self._app(metrics, tracing),
-            http=Wire,
+            app,
+            http=wire_of(app),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -125,6 +130,7 @@ class Running:
             timeout_keep_alive=30,
             backlog=BACKLOG,
         )
+        sys.setswitchinterval(TURN)
         for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after its graceful end
             signal.signal(each, _end)
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from recsys.data.clock import to_iso
+from recsys.data.looks import looks_since
 from recsys.decisioning.answers import Novelty, OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
 from recsys.errors import StoreFull, StoreUnavailable
@@ -103,13 +104,13 @@ class Service:
         request = offer_request(body, snapshot.facts.minor_digits)
         ended = laps or Laps()
         ended.of(snapshot.snapshot_id, loaded.versions, ("offers",))
-        tail, stale = self._tail(body.customer_id)
+        tail, stale = self._tail(body.customer_id, looks_since(as_of))
         ended("state")
-        ranking = loaded.answers.rank(request, tail.orders, as_of, ended)
-        seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence}
+        ranking = loaded.answers.rank(request, tail.orders, as_of, ended, tail.looks)
+        seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence, "looks": len(tail.looks)}
         content = content_of(request, ranking, loaded.origin, **seen, stale=stale)
         record = record_of(body.customer_id, snapshot.snapshot_id, content)
-        self.shadow.look(Ranked(loaded.answers, request, tail.orders, as_of, ranking))
+        self.shadow.look(Ranked(loaded.answers, request, tail.orders, as_of, ranking, tail.looks))
         run = self._run_of(loaded, body.customer_id, tail, as_of)
         agrees = run.run_id if run is not None and run.offers_like(request) else None
         return Decided(offers_body(ranking.answer, snapshot.facts, agrees, record.decision_id, stale=stale), record)
@@ -155,8 +156,10 @@ class Service:
         tag = tag_of(Basis(snapshot.snapshot_id, versions, run_id, *asked))
         if matches(known_tags, tag):
             return Scored(tag, None)
-        reasons = language is not None
-        answer = loaded.answers.score(customer_id, tail.orders, as_of, reasons=reasons, language=language or "en")
+        reasons, told = language is not None, language or "en"
+        answer = loaded.answers.score(
+            customer_id, tail.orders, as_of, reasons=reasons, language=told, customer=customer
+        )
         ended("scoring")
         self.shadow.look(Rated(loaded.answers, customer_id, tail.orders, as_of, answer))
         return Scored(tag, scores_body(answer, snapshot.facts, run_id, stale=stale))
@@ -241,10 +244,12 @@ class Service:
     def _as_of(self, loaded: Loaded) -> int:
         return self.workspace.as_of(loaded.snapshot)
 
-    def _tail(self, customer_id: str) -> tuple[Tail, bool]:
-        """Newer orders of a customer; none, and True, while the database can't be reached."""
+    def _tail(self, customer_id: str, looks_from: int | None = None) -> tuple[Tail, bool]:
+        """Newer orders of a customer, and looks since an instant [s]; none, and True, while the database is lost."""
         if not self.outage.now:
             try:
+                if looks_from is not None:
+                    return self.store.tail_with_looks(customer_id, looks_from), False
                 return self.store.tail_of(customer_id), False
             except StoreUnavailable as error:
                 self.outage.begin(error)
@@ -301,6 +306,7 @@ def offer_request(body: RecommendationRequest, minor_digits: int) -> OfferReques
         reasons=body.reasons,
         language=body.language,
         novelty=Novelty(body.novelty.level, body.novelty.look_back_days),
+        attributes=body.attributes,
     )
 
 

@@ -13,6 +13,7 @@ from recsys.data.snapshot import Snapshot
 from recsys.decisioning.record import Origin
 from recsys.errors import BaristaError, DamagedBundle, StoreUnavailable
 from recsys.models.bundle import verify_bundle
+from recsys.models.pacing import standing_back
 from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
 from serving.canary import RefusedByCanary, try_bundle
@@ -23,6 +24,9 @@ from serving.runs import ScoreRun, read_run
 from serving.warming import warm
 
 POINTERS = ("snapshots/current", *(f"bundles/{name}/champion" for name in MODELS), "scores/last.json")
+SHARE = 0.1
+"""How much of the time a thread that opens a new model computes, beside those that answer."""
+
 LOG = structlog.get_logger("barista.state")
 
 
@@ -98,7 +102,8 @@ class State:
             return False
         try:
             self._try_first()
-            loaded = self._open()
+            with standing_back(SHARE if self.opened else 1.0):
+                loaded = self._open()
         except Exception as error:  # whatever a damaged file does, the last good state goes on answering
             self._failed(error)
             return False

@@ -7,6 +7,7 @@ Source: RFC 9110, sections 8.8.3 and 13.1.2.
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from recsys import __version__
@@ -40,9 +41,18 @@ class Basis(NamedTuple):
 
 def tag_of(basis: Basis) -> str:
     """The strong entity tag of the answer."""
-    orders = [(order.event_id, order.occurred_at) for order in basis.tail.orders]
-    text = repr((__version__, basis._replace(tail=Tail((), basis.tail.last_sequence)), orders))
-    return f'"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"'
+    tail = basis.tail
+    orders = [(order.event_id, order.occurred_at) for order in tail.orders]
+    asked = (basis.batch_run, basis.as_of, basis.customer_id, basis.customer, basis.told, basis.stale)
+    digest = _digest_of(basis.snapshot_id, basis.versions, basis.terms).copy()
+    digest.update(repr((*asked, tail.last_sequence, orders)).encode())
+    return f'"{digest.hexdigest()}"'
+
+
+@lru_cache(16)
+def _digest_of(*common: object) -> "hashlib.blake2b":
+    """The digest so far of what many answers have in common; to be copied."""
+    return hashlib.blake2b(repr((__version__, common)).encode(), digest_size=16)
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

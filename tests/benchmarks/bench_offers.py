@@ -5,6 +5,7 @@ Protocols, each runnable apart (`--only PROTOCOL`, `--only DATASET` or `--only P
     next_basket    `{user: [[item, …], …]}` and keysets: the last basket, and what is new in it
     window         what everyone buys in the weeks after a cut in time, new and known items apart; cold start,
                    candidate sources, calibration
+    alike          customers of whom attributes are all that is known, beside popularity
     last_basket    the last basket of a customer in products, customers split at random
     next_purchase  the next order after each order, with and without the purchases since the night folded in
     ablation       each candidate source and feature group left out, at the newest validation cut of `window`
@@ -25,7 +26,14 @@ from tempfile import TemporaryDirectory
 from recsys.data.snapshot import Snapshot
 from recsys.data.truncate import until
 from recsys.errors import NotEnoughData
-from tests.benchmarks import offers_ablation, offers_baskets, offers_last, offers_purchases, offers_training
+from tests.benchmarks import (
+    offers_ablation,
+    offers_alike,
+    offers_baskets,
+    offers_last,
+    offers_purchases,
+    offers_training,
+)
 from tests.benchmarks.figures import log_look, write_figures
 from tests.benchmarks.offers_cases import MODEL, OfferCase
 from tests.benchmarks.offers_data import (
@@ -57,6 +65,7 @@ def windows(question: Question, snapshot: Snapshot, *, final: bool) -> Iterator[
 Measure = Callable[..., Iterator[OfferCase]]
 BY_PROTOCOL: dict[str, tuple[str, Measure]] = {
     "window": ("window", windows),
+    "alike": ("window", offers_alike.cases),
     "last_basket": ("last_basket", offers_last.cases),
     "next_purchase": ("next_purchase", offers_purchases.cases),
     "ablation": ("window", offers_ablation.cases),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 import numpy as np
 
 from recsys.decisioning import OfferRequest
@@ -104,6 +105,7 @@ def _ratios(case: Case) -> list[dict[str, Any]]:
         ours = sides.enter_context(service(case))
         _write_answers(case, ours, Path(place))
         empty, plain = (sides.enter_context(twin(kind, case, Path(place))) for kind in ("empty", "plain"))
+        _check_same(case, empty, Path(place))
         asked = Measured(
             lambda: _cpu(empty, _offers(case, empty)),
             lambda: _cpu(empty, _scores(case, empty)),
@@ -155,10 +157,27 @@ def _expect(seen: Seen, statuses: set[str]) -> None:
 
 def _write_answers(case: Case, side: Side, place: Path) -> None:
     """One answer of each kind, which the empty endpoint repeats."""
+    for name, answer in _answers(case, side).items():
+        (place / name).write_bytes(answer)
+
+
+def _check_same(case: Case, empty: Side, place: Path) -> None:
+    """Refuse an empty endpoint that returns other JSON than the service did: less to write is cheaper."""
+    for name, answer in _answers(case, empty).items():
+        check_same(name, (place / name).read_bytes(), answer)
+
+
+def check_same(name: str, service: bytes, empty: bytes) -> None:
+    """Raises: RuntimeError if the empty endpoint's JSON is not that of the service."""
+    if msgspec.json.decode(service) != msgspec.json.decode(empty):
+        raise RuntimeError(f"{name}: the empty endpoint returns other JSON than the service, {empty[:200]!r}")
+
+
+def _answers(case: Case, side: Side) -> dict[str, bytes]:
+    """One answer of each kind by the name of the file the empty endpoint reads."""
     with httpx.Client(
         base_url=f"http://127.0.0.1:{side.port}", headers={"Authorization": f"Bearer {case.key}"}
     ) as http:
         offers = http.post(OFFERS, content=case.bodies[1], headers={"Content-Type": "application/json"})
         scores = http.get(case.score_paths[1])
-    (place / "offers.json").write_bytes(offers.raise_for_status().content)
-    (place / "scores.json").write_bytes(scores.raise_for_status().content)
+    return {"offers.json": offers.raise_for_status().content, "scores.json": scores.raise_for_status().content}

@@ -5,6 +5,7 @@ Times of the open loop run from the instant a request was due, so that a service
 """
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -38,7 +39,12 @@ class Asked:
 
 @dataclass
 class Seen:
-    """Answers by status, their times [ms] and when each came [s since the start], answers without `Retry-After`."""
+    """Answers by status, their times [ms] and when each came [s since the start], answers without `Retry-After`.
+
+    unanswered  requests that were sent and had no answer when the generator gave up
+    unsent      requests that were due and never sent: the generator had `most_connections` open, all waiting
+    late        how long after it was due each request was sent: the generator's own doing [ms]
+    """
 
     statuses: dict[str, int] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
@@ -46,6 +52,8 @@ class Seen:
     codes: list[int] = field(default_factory=list)
     no_retry_after: int = 0
     unanswered: int = 0
+    unsent: int = 0
+    late: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -149,7 +157,7 @@ class Generator:
             await asyncio.sleep(max(0.0005, due - time.perf_counter()))
 
     def _due(self, due: float) -> None:
-        """Ask now, on a free connection or a new one; with too many open it counts as refused by nobody: 0."""
+        """Ask now, on a free connection or a new one; with too many open it is not asked at all."""
         while self.free:
             connection = self.free.popleft()
             if connection.transport is not None:
@@ -157,7 +165,7 @@ class Generator:
                 return
             self.opened -= 1
         if self.opened >= self.asked.most_connections:
-            self._note(0, b"", due)
+            self.seen.unsent += 1
             return
         self.under_way += 1
         asyncio.get_running_loop().create_task(self._send_new(due))
@@ -179,6 +187,7 @@ class Generator:
             if connection.transport is not None:
                 then(connection)
 
+        self.seen.late.append((time.perf_counter() - due) * 1000)
         connection.ask(self.requests[self.count % len(self.requests)], done)
         self.count += 1
 
@@ -202,5 +211,6 @@ def _requests(asked: Asked) -> list[bytes]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # a pause of the generator would look like one of the service
     seen = uvloop.run(Generator(Asked(**json.loads(sys.stdin.read()))).run())
     Path(sys.argv[1]).write_text(json.dumps(asdict(seen)))

@@ -6,8 +6,11 @@ plain   the service as one would write it at first: `def`, pydantic, the same ca
 
 import argparse
 import os
+import types
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -15,82 +18,38 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import msgspec
 import uvicorn
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from recsys.settings import load_settings
 from recsys.workspace import Workspace
+from serving.http.bodies import OfferBody, OffersBody, ScoresBody
 
 
-class Reason(BaseModel):
-    code: str
-    text: str
-    evidence: dict[str, Any]
+@cache
+def model_of(body: type[msgspec.Struct]) -> type[BaseModel]:
+    """The pydantic model with the fields of a body: made from it, so that a new field can't be missing in a twin."""
+    fields: dict[str, Any] = {field.encode_name: (_kind_of(field.type), ...) for field in msgspec.structs.fields(body)}
+    made: type[BaseModel] = create_model(body.__name__, **fields)
+    return made
 
 
-class Offer(BaseModel):
-    rank: int
-    item_id: str
-    name: str
-    group: str | None
-    probability: float
-    expected_value: float
-    novelty: str
-    sources: list[str]
-    raw: float
-    reasons: list[Reason]
-
-
-class Offers(BaseModel):
-    customer_id: str
-    as_of: str
-    decision_id: str
-    recorded: bool
-    snapshot_id: str
-    model_version: str
-    batch_run: str | None
-    evidence: str
-    stale: bool
-    horizon_days: int
-    candidates: int
-    currency: str
-    offers: list[Offer]
-
-
-class Churn(BaseModel):
-    probability: float
-    horizon_days: int
-    model_version: str
-    reasons: list[Reason]
-
-
-class Value(BaseModel):
-    expected_spend: float
-    spend_low: float
-    spend_high: float
-    expected_orders: float
-    p_alive: float
-    next_purchase_at: str | None
-    next_purchase_low: str | None
-    next_purchase_high: str | None
-    horizon_days: int
-    year_spend: float
-    year_is_extrapolated: bool
-    model_version: str
-
-
-class Scores(BaseModel):
-    customer_id: str
-    as_of: str
-    snapshot_id: str
-    batch_run: str | None
-    evidence: str
-    stale: bool
-    currency: str
-    churn: Churn | None
-    value: Value | None
+def _kind_of(kind: Any) -> Any:
+    """A body's annotation as pydantic takes it: structs as models, tuples as lists, bounds left out."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _kind_of(inside[0])
+    if origin in {Union, types.UnionType}:
+        return reduce(or_, (_kind_of(each) for each in inside))
+    if origin is tuple:
+        return list[_kind_of(inside[0])]  # type: ignore[misc]
+    if origin is dict:
+        return dict[inside[0], _kind_of(inside[1])]  # type: ignore[misc]
+    return model_of(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else kind
 
 
 class Asked(BaseModel):
+    """What the plain twin is asked."""
+
     customer_id: str
     n: int = 10
     mode: Literal["new", "repeat", "mixed"] = "mixed"
@@ -101,11 +60,11 @@ def empty(offers: Path, scores: Path) -> FastAPI:
     app = FastAPI()
     offers_answer, scores_answer = (msgspec.json.decode(path.read_bytes()) for path in (offers, scores))
 
-    @app.post("/v1/recommendations", response_model=Offers)
+    @app.post("/v1/recommendations", response_model=model_of(OffersBody))
     async def recommend() -> Any:
         return offers_answer
 
-    @app.get("/v1/customers/{customer_id}/scores", response_model=Scores)
+    @app.get("/v1/customers/{customer_id}/scores", response_model=model_of(ScoresBody))
     async def score(customer_id: str) -> Any:
         return scores_answer
 
@@ -128,10 +87,10 @@ def plain(workspace: Path) -> FastAPI:
     assert model is not None
     booster = lightgbm.Booster(model_str=model.ranker.text)  # type: ignore[attr-defined]
     catalogue, spend, facts = snapshot.catalogue, serving.population.arrays.items.spend, snapshot.facts
-    app = FastAPI()
+    app, offers_of, offer_of = FastAPI(), model_of(OffersBody), model_of(OfferBody)
 
-    @app.post("/v1/recommendations", response_model=Offers)
-    def recommend(asked: Asked) -> Offers:
+    @app.post("/v1/recommendations", response_model=offers_of)
+    def recommend(asked: Asked) -> Any:
         rows = rows_at(snapshot, snapshot.customers.index(asked.customer_id), snapshot.as_of)
         desk = serving.desk()
         n = _gather(serving, rows, OfferRequest(asked.customer_id, asked.n, asked.mode), desk)
@@ -143,7 +102,7 @@ def plain(workspace: Path) -> FastAPI:
             item = int(desk.chosen[at])
             group = int(catalogue.item_group[item])
             offers.append(
-                Offer(
+                offer_of(
                     rank=rank,
                     item_id=catalogue.items[item],
                     name=catalogue.name(item),
@@ -156,7 +115,7 @@ def plain(workspace: Path) -> FastAPI:
                     reasons=[],
                 )
             )
-        return Offers(
+        return offers_of(
             customer_id=asked.customer_id,
             as_of=to_iso(snapshot.as_of, facts.timezone),
             decision_id="",

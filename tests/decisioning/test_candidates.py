@@ -33,6 +33,8 @@ ORDERED_BY = {
 }
 """Sources with a score a customer, and where it stands in the scratch."""
 NEW_SOURCES = SOURCES[1:]
+NAMED = np.array([range(5, 35), [*range(39, 10, -1), -1]], np.int64)
+"""What attributes and looks point to, as requests bring it."""
 
 
 @cache
@@ -61,7 +63,7 @@ def proposed(
     own = own_items(rows.arrays, rows.low, rows.high, rows.as_of, cat, scratch)
     n_touched = point_to_items(own, cat, arrays, scratch)
     lists = np.full((len(NEW_SOURCES), LIMIT), -1, np.int64)
-    new_lists(own, cat, arrays, allowed(base), scratch, n_touched, lists)
+    new_lists(own, cat, arrays, allowed(base), scratch, n_touched, NAMED, lists)
     scores = {name: np.array(getattr(scratch, field)) for name, field in ORDERED_BY.items()}
     scores["bought"] = np.array(scratch.slot) >= 0
     clean(own, cat, scratch, n_touched)
@@ -125,6 +127,15 @@ def test_arrivals_are_items_first_sold_lately() -> None:
     assert sorted(popular.arrivals.tolist()) == np.flatnonzero(age < 28).tolist()
 
 
+@pytest.mark.parametrize(("source", "row"), [("lookalikes", 0), ("viewed, not bought", 1)])
+def test_what_a_request_points_to_is_proposed_in_its_sequence(source: str, row: int) -> None:
+    """Of what attributes or looks name, all that is allowed and never bought, best first, up to the limit."""
+    for customer in CUSTOMERS:
+        lists, scores = proposed(customer)
+        wanted = [item for item in NAMED[row] if item >= 0 and allowed(whole())[item] and not scores["bought"][item]]
+        assert listed(lists, source).tolist() == wanted[:LIMIT]
+
+
 def names_at(base: Snapshot, customer: str, as_of: int) -> list[list[str]]:
     """Ids each source proposes to a customer on facts of what is known at `as_of`."""
     known = until(base, as_of).snapshot
@@ -147,6 +158,6 @@ def test_together_they_fill_the_table_without_doubles() -> None:
         own = own_items(rows.arrays, rows.low, rows.high, rows.as_of, cat, scratch)
         touched = point_to_items(own, cat, arrays, scratch)
         out, marks = np.zeros(20, np.int64), np.zeros(20, np.uint16)
-        n = candidates(own, cat, arrays, allowed(whole()), scratch, touched, MIXED, 20, out, marks)
+        n = candidates(own, cat, arrays, allowed(whole()), scratch, touched, NAMED, MIXED, 20, out, marks)
         clean(own, cat, scratch, touched)
         assert [n <= 20, len(set(out[:n])) == n, allowed(whole())[out[:n]].all(), (marks[:n] > 0).all()] == [True] * 4

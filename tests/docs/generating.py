@@ -123,6 +123,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "offers": offers_page.offers_section,
     "offer-goals": offers_page.goals_section,
     "offer-sources": offers_page.sources_section,
+    "offer-alike": offers_page.alike_section,
     "offer-calibration": offers_page.calibration_section,
     "offer-ablation": offers_page.ablation_section,
     "offer-training": offers_page.training_section,

@@ -98,6 +98,12 @@ def cold(case: OfferCase) -> str:
     return "\n\n" + markdown(["segment", "customers", MODEL, "popularity", "recall@10, difference"], rows)
 
 
+def alike_section(split: str) -> str:
+    """Recall at 10 of customers of whom attributes are all that is known, beside popularity."""
+    parts = [f"**{case.name}**{cold(case)}" for case in read_cases("alike", split)]
+    return "\n\n".join(parts) or NOTHING
+
+
 def sources_section(split: str) -> str:
     """Share of what was bought that each candidate source named."""
     return "\n\n".join(rows_of(case, "sources", split) for case in read_cases("window", split) if case.lists) or NOTHING

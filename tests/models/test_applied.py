@@ -13,6 +13,7 @@ from recsys.models.forest import Forest
 from recsys.models.intervals import IntervalBins
 from recsys.models.linear import Linear
 from recsys.models.offers import OffersModel, offers_content
+from recsys.models.predictive import GRID, Predictive
 from recsys.models.spec import FeatureSpec
 from recsys.models.value import ValueModel, carried, value_content
 from recsys.testing.published import linear_content
@@ -154,3 +155,56 @@ def test_forecasts_and_distribution_at_once_are_those_asked_for_apart():
     X = np.random.default_rng(3).random((20, len(model.feature_spec.names))).astype(np.float32)
     at_once, apart = model.foretold(X), (model.expected(X), model.outlook(X))
     assert [each.tobytes() for part in at_once for each in part] == [each.tobytes() for part in apart for each in part]
+
+
+SPREAD = Predictive(
+    np.array([0.1, 0.9, 0.5, 0.3]),
+    np.array([0.2, 0.4, -0.3]),
+    np.array([-0.5, -0.7, 0.1]),
+    np.array([-2.0, -1.0, 0.5]),
+    np.cumsum(np.full((3, len(GRID)), 0.1), axis=1),
+)
+NAMED = FeatureSpec(("pareto_alive", "purchase_days", "prior"), 28, "customer-1")
+
+
+def value_of(link: str, offset: str, power: float) -> ValueModel:
+    """A value model of two random forests with a distribution."""
+    spend, orders = (Forest.from_text(renamed(random_model(seed, 20, 31, 3)[0])) for seed in (11, 12))
+    parts = {"spend": Part(spend, link, 100.0, offset, power), "orders": Part(orders, "exp", 1.0)}
+    return ValueModel.from_bundle(bundled(value_content(NAMED, **parts, predictive=SPREAD)), "1-00")
+
+
+def renamed(text: str) -> str:
+    """The model's text with the names of NAMED."""
+    return text.replace("feature_names=f0 f1 f2", "feature_names=" + " ".join(NAMED.names))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    link=st.sampled_from(["identity", "exp"]),
+    way=st.sampled_from([("", 1.0), ("prior", 1.0), ("prior", 0.4)]),
+)
+def test_one_customers_forecast_has_the_bits_of_many(seed, link, way):
+    """The kernel of one row gives what the night's kernels give for the same row among others."""
+    model, X = value_of(link, *way), delicate_rows(seed, 20, 3, THRESHOLDS, np.float32)
+    expected, outlook = model.foretold(X)
+    one = model.foretold_one(X[7])
+    many = [expected.spend[7], expected.orders[7], expected.low[7], expected.high[7], *outlook.orders[7]]
+    assert np.array([*one[:4], *one.counts, *one.amounts]).tobytes() == np.array([*many, *outlook.spend[7]]).tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), scorer=st.sampled_from([FOREST, LINEAR]), curve=st.sampled_from([STEPS, CURVE]))
+def test_one_customers_churn_has_the_bits_of_many(seed, scorer, curve):
+    """The kernel of one row gives what the night's kernels give for the same row among others."""
+    model = ChurnModel.from_bundle(bundled(churn_content(SPEC, scorer, curve)), "1-00")
+    X = delicate_rows(seed, 20, 3, THRESHOLDS, np.float32)
+    assert np.float64(model.probability_one(X[7])).tobytes() == model.probability(X)[7].tobytes()
+
+
+def test_a_value_model_without_forests_foretells_one_customer_too():
+    """What the kernel of one row is not made for is answered by those of many."""
+    X = np.array([[0.5, 3.0, 1.0]], np.float32)
+    one, many = VALUE.foretold_one(X[0]), VALUE.expected(X)
+    assert (*one[:4], one.counts) == (*(float(each[0]) for each in many), None)

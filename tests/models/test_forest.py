@@ -61,15 +61,16 @@ def test_any_tree_scores_as_in_lightgbm(seed, trees, leaves, features, n, dtype)
 
 @settings(max_examples=50, deadline=None)
 @given(seed=seeds, n=st.integers(1, 600))
-def test_both_kernels_agree(seed, n):
-    """The bit-sliced kernel and the plain walk give the same bits for any number of rows."""
+def test_all_kernels_agree(seed, n):
+    """The bit-sliced kernel, the walk without branches and the plain one give the same bits for any number of rows."""
     text, thresholds = random_model(seed, 6, 40, 4)
     forest = Forest.from_text(text)
     X = delicate_rows(seed, n, 4, thresholds, np.float32)
 
     sliced = forest_kernel.slice_rows(X, forest.trees, forest.cuts, forest.nodes)
+    stepped = forest_kernel.step(X, forest.steps)
 
-    np.testing.assert_array_equal(sliced, forest_kernel.walk(X, forest.trees))
+    np.testing.assert_array_equal([sliced, stepped], [forest_kernel.walk(X, forest.trees)] * 2)
 
 
 @settings(max_examples=40, deadline=None)

@@ -91,6 +91,8 @@ def test_every_customer_s_offers_are_the_service_s(scored):
         row["reasons"] = told(row["reasons"])
     answered = [{"customer_id": each} | offer for each in customers for offer in scored.offers(each)["offers"]]
     assert rows == answered
+    sources = {source for row in rows for source in row["sources"]}
+    assert {"lookalikes", "viewed, not bought"} <= sources
 
 
 @pytest.mark.parametrize("novelty", [Novelty("family", 60), Novelty("item", 30)], ids=str)
@@ -115,7 +117,7 @@ def test_offers_of_another_novelty_are_the_service_s(scored, tmp_path, novelty):
 def test_the_base_is_everyone_known(scored):
     """Customers of the snapshot come first, those known from events alone after them."""
     customers = pq.read_table(scored.published.directory / "scores.parquet")["customer_id"].to_pylist()
-    assert customers == [*scored.workspace.current_snapshot().customers, "=new-3", "new-1", "new-2"]
+    assert customers == [*scored.workspace.current_snapshot().customers, "=new-3", "new-1", "new-2", "new-4"]
 
 
 def test_csv_reads_back_to_the_same_bits(scored, tmp_path):
@@ -155,6 +157,7 @@ def test_answers_name_the_run_they_agree_with(scored):
         {"n": 6},
         {"exclude": ["p001"]},
         {"basket": [{"product_id": "p001"}]},
+        {"attributes": {"age": "old"}},
     ],
     ids=str,
 )

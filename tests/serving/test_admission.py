@@ -1,10 +1,21 @@
 """More requests than a worker takes on: some are refused at once, the others answered."""
 
 import asyncio
+import shutil
+import socket
+from types import SimpleNamespace
 
+import httpx
 import pytest
 
-from serving.http.admission import Admission
+from serving.answers import open_answers
+from serving.http.admission import LONGEST, Admission, Gate
+from serving.http.app import create_app
+from serving.http.local import answering
+from serving.http.metrics import Metrics
+from serving.http.state import State
+from tests.serving.conftest import reopened
+from tests.serving.test_state import wait_for
 
 
 class Held:
@@ -31,7 +42,7 @@ async def asked(admission: Admission, path: str, sent: list) -> None:
 async def flood(limit: int, paths: list[str]) -> tuple[int, list[list], list[int]]:
     """Ask for all paths at once: how many the application answered, what the others got, and the counts told."""
     held, told = Held(), []
-    admission = Admission(held, limit, told.append)
+    admission = Admission(held, Gate(limit, told.append))
     sents = [[] for _ in paths]
     asking = [asyncio.create_task(asked(admission, path, sent)) for path, sent in zip(paths, sents, strict=True)]
     for _ in range(5):
@@ -68,7 +79,161 @@ def test_a_request_that_fails_is_no_longer_under_way():
         raise RuntimeError
 
     told = []
-    admission = Admission(broken, 1, told.append)
+    admission = Admission(broken, Gate(1, told.append))
     with pytest.raises(RuntimeError):
         asyncio.run(asked(admission, "/v1/models", []))
     assert told == [1, 0]
+
+
+class Rounds:
+    """An application that notes in which round of the event loop each request is computed."""
+
+    def __init__(self) -> None:
+        self.round, self.computed = 0, []
+
+    async def __call__(self, scope, receive, send) -> None:
+        self.computed.append(self.round)
+
+    def count(self) -> None:
+        self.round += 1
+        if self.round < 50:
+            asyncio.get_running_loop().call_soon(self.count)
+
+
+def test_one_is_computed_in_each_round_of_the_event_loop():
+    """Between two that compute the loop reads what has arrived; nobody's turn is forgotten."""
+
+    async def all_at_once() -> list[int]:
+        app = Rounds()
+        admission = Admission(app, Gate(9, lambda _count: None))
+        asyncio.get_running_loop().call_soon(app.count)
+        await asyncio.gather(*(asked(admission, "/v1/models", []) for _ in range(6)))
+        return app.computed
+
+    computed = asyncio.run(all_at_once())
+    assert (len(computed), len(set(computed)), computed) == (6, 6, sorted(computed))
+
+
+@pytest.mark.parametrize(("waited", "status"), [(LONGEST, []), (LONGEST + 0.01, [503])])
+def test_who_waited_too_long_for_the_turn_is_refused(waited, status):
+    """At the turn the time waited decides; the first one did not wait."""
+    now, sents, told = [0.0], [[], []], []
+
+    async def slow(scope, receive, send) -> None:
+        await asyncio.sleep(0)
+        now[0] += waited
+
+    async def both() -> None:
+        admission = Admission(slow, Gate(9, told.append, clock=lambda: now[0]))
+        await asyncio.gather(*(asked(admission, "/v1/models", sent) for sent in sents))
+
+    asyncio.run(both())
+    assert ([[each["status"] for each in sent[:1]] for sent in sents], told[-1]) == ([[], status], 0)
+
+
+def test_one_that_goes_away_while_it_waits_frees_its_place():
+    """A cancelled request is no longer under way, and the next one gets its turn."""
+
+    async def go_away() -> tuple[int, list[int]]:
+        held, told = Held(), []
+        admission = Admission(held, Gate(3, told.append))
+        asking = [asyncio.create_task(asked(admission, "/v1/models", [])) for _ in range(3)]
+        await asyncio.sleep(0)
+        asking[1].cancel()
+        held.go.set()
+        await asyncio.gather(*asking, return_exceptions=True)
+        return held.answered, told
+
+    answered, told = asyncio.run(go_away())
+    assert (answered, told[-1]) == (2, 0)
+
+
+@pytest.fixture(scope="module")
+def full(template, tmp_path_factory):
+    """Address of a service that has no place for any request, and its metrics."""
+    place = tmp_path_factory.mktemp("full") / "workspace"
+    shutil.copytree(template, place)
+    state, metrics = State(reopened(place), open_answers), Metrics()
+    state.refresh()
+    app = create_app(state, metrics)
+    app.state.gate._limit = 0
+    with answering(app) as address:
+        yield address, metrics
+
+
+def exchange(address: str, *sent: bytes) -> bytes:
+    """All that is answered on one connection until it is closed from there."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        for each in sent:
+            connection.sendall(each)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+LAST = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+BODY = b'{"customer_id": "ann"}'
+HEAD = b"POST /v1/recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-Id: %b\r\nContent-Length: 22\r\n"
+
+
+def test_a_refusal_on_the_wire_is_that_of_the_application(full):
+    """What is refused before a request is made of it gets the same answer, header by header, but for its id."""
+    address, _ = full
+    with httpx.Client(base_url=address) as http:
+        short = http.post("/v1/recommendations", json={}, headers={"X-Request-Id": "r.1"})
+        long = http.post("/v1/recommendations", json={}, headers={"X-Request-Id": "r.1", "Origin": "https://crm"})
+    kept = [{name: value for name, value in each.headers.items() if name != "date"} for each in (short, long)]
+    assert (short.status_code, kept[0], short.json()) == (503, kept[1], long.json())
+
+
+def test_a_refused_connection_goes_on(full):
+    """The body of a refused request, in one piece or many, is skipped: the next request of the connection is read."""
+    address, _ = full
+    whole = HEAD % b"one" + b"\r\n" + BODY
+    told = exchange(address, whole, whole[:-5], whole[-5:], LAST)
+    assert [told.count(each) for each in (b" 503 ", b" 200 ", b'request:one"')] == [2, 1, 2]
+
+
+def test_who_waits_to_send_the_body_is_refused_and_closed(full):
+    """`Expect: 100-continue`: what comes next could be the body or another request, so nothing more is read."""
+    address, _ = full
+    told = exchange(address, HEAD % b"one" + b"Expect: 100-continue\r\n\r\n")
+    assert (told.count(b" 503 "), b"connection: close" in told) == (1, True)
+
+
+def test_answers_leave_in_the_order_of_their_requests(full):
+    """A refusal does not overtake the answer to a request before it on the same connection."""
+    address, _ = full
+    health = b"GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    told = exchange(address, health + HEAD % b"one" + b"Connection: close\r\n\r\n" + BODY)
+    assert 0 < told.find(b" 200 ") < told.find(b" 503 ")
+
+
+def test_a_refused_question_without_a_body_gets_none(full):
+    """HEAD is refused by the head alone."""
+    address, _ = full
+    told = exchange(address, b"HEAD /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    assert (b" 503 " in told, told.endswith(b"\r\n\r\n")) == (True, True)
+
+
+def test_refusals_are_counted_and_told_once_a_while(full, monkeypatch):
+    """Each is in the metrics; one log line says how many there were."""
+    address, metrics = full
+    name, key = "barista_requests_total", ("POST", "other", "503")
+    before, lines = metrics.sums(name).get(key, 0.0), []
+    monkeypatch.setattr("serving.http.admission.LOG", SimpleNamespace(warning=lambda *_, **said: lines.append(said)))
+    exchange(address, *[HEAD % b"one" + b"\r\n" + BODY] * 5, LAST)
+    assert wait_for(lambda: lines)
+    assert (metrics.sums(name)[key] - before, lines[0]["refused"] >= 5) == (5.0, True)
+
+
+def test_a_flood_is_answered_or_refused(make_workspace, serve):
+    """Sixty at once where two are taken on: each is answered 200 or 503, some of both, and afterwards all is well."""
+    service = serve(make_workspace(most_requests=2))
+
+    async def flood() -> list[int]:
+        async with httpx.AsyncClient(base_url=service.http.base_url, limits=httpx.Limits(max_connections=60)) as http:
+            asking = (http.post("/v1/recommendations", json={"customer_id": "ann"}) for _ in range(60))
+            return [answer.status_code for answer in await asyncio.gather(*asking)]
+
+    statuses = asyncio.run(flood())
+    assert (set(statuses), len(statuses), service.offers()["recorded"]) == ({200, 503}, 60, True)

@@ -23,6 +23,7 @@ ASKED = {
     "reasons": True,
     "language": "uk",
     "novelty": {"level": "family", "look_back_days": 60},
+    "attributes": {},
 }
 
 LAPSED = {"mode": "new", "novelty": {"level": "item", "look_back_days": 3}}

@@ -112,6 +112,20 @@ def test_the_same_bundle_is_tried_once(workspace, monkeypatch):
     assert ([given[0] for given in tries].count("churn"), state.refusals["UnequalScores"]) == (1, 3)
 
 
+def test_a_new_champion_is_opened_by_a_thread_that_stands_back(workspace, monkeypatch):
+    """The first opening does not rest, for nobody is answered yet; the next ones do after each tree."""
+    rests, counts = [], []
+    monkeypatch.setattr("recsys.models.pacing.time.sleep", rests.append)
+    state = State(workspace, open_answers)
+    for version in (None, 2):
+        if version is not None:
+            write_good(workspace.bundles / "churn" / str(version), version)
+            replace_text(workspace.bundles / "churn" / "champion", str(version))
+        state.refresh()
+        counts.append(len(rests))
+    assert (counts[0], counts[1] > 1, state.swaps) == (0, True, {"loaded": 2, "failed": 0})
+
+
 def killed_at_once(directory: Path) -> Path:
     """A program that dies of a segmentation fault, as an interpreter with a damaged model in it may."""
     path = directory / "dying"

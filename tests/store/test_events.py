@@ -13,6 +13,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from recsys.data.history import order_key
+from recsys.data.looks import MOST_LOOKS
 from recsys.data.tail import EventLine, OrderEvent
 from recsys.errors import SettingsError, StoreError, StoreUnavailable
 from recsys.store import KINDS, Database, Event, EventStore
@@ -270,3 +271,30 @@ def test_writers_of_one_process_wait_for_each_other_no_longer_than_they_are_pati
         thread.start()
         thread.join()
     assert (found, EventStore(database).append([purchase()])) == (["database is locked"], ["accepted"])
+
+
+def viewed(event_id: str, kind: str = "view", at: int = 1_000, customer_id: str = "anna") -> Event:
+    return Event(event_id, customer_id, kind, at, (EventLine("latte"), EventLine("tea")))
+
+
+def test_looks_come_with_the_orders_and_are_none(store):
+    """Views, clicks and carts after an instant; what was shown, accepted or declined is not the customer's look."""
+    store.append([viewed("v1"), purchase("e1"), viewed("v2", "cart"), viewed("v3", "clicked"), viewed("v4", at=400)])
+    store.append([viewed(kind, kind) for kind in ("shown", "accepted", "declined")])
+    tail = store.tail_with_looks("anna", 400)
+    assert (len(tail.orders), [(look.product_ids[0], look.cart) for look in tail.looks], tail.last_sequence) == (
+        1,
+        [("latte", False), ("latte", True), ("latte", False)],
+        4,
+    )
+    assert store.tail_of("anna").orders == tail.orders
+
+
+def test_of_many_looks_the_newest_are_read_now_and_later(store):
+    """At a sequence number they are those that were the newest then, for one customer and for all."""
+    store.append([viewed(f"v{k}", at=2_000 + k) for k in range(MOST_LOOKS + 30)])
+    upto = MOST_LOOKS + 10
+    then = store.tail_with_looks("anna", 0, upto)
+    assert [look.occurred_at for look in then.looks] == list(range(2_010, 2_010 + MOST_LOOKS))
+    assert store.looks_by_customer(0, upto) == {"anna": then.looks}
+    assert then.last_sequence == upto

@@ -1,0 +1,38 @@
+"""The empty endpoint that the benchmark of the service compares with returns the whole answer of the service."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from starlette.testclient import TestClient
+
+from serving.http.examples import EXAMPLES
+from tests.benchmarks.bench_service import check_same
+from tests.benchmarks.twins import empty
+
+
+def asked_of_empty(tmp_path: Path, name: str) -> bytes:
+    """What the empty endpoint answers when the service's answer was the documented example."""
+    for each in ("recommend", "scores"):
+        (tmp_path / each).write_bytes(example(each))
+    client = TestClient(empty(tmp_path / "recommend", tmp_path / "scores"))
+    answer = client.post("/v1/recommendations") if name == "recommend" else client.get("/v1/customers/1/scores")
+    return answer.raise_for_status().content
+
+
+def example(name: str) -> bytes:
+    """The documented answer of an operation."""
+    return msgspec.json.encode(EXAMPLES[name]["answer"])
+
+
+@pytest.mark.parametrize("name", ["recommend", "scores"])
+def test_the_empty_endpoint_drops_no_field(name: str, tmp_path: Path) -> None:
+    """What goes into the empty endpoint comes out of it, field by field."""
+    answer = asked_of_empty(tmp_path, name)
+    assert msgspec.json.decode(answer) == msgspec.json.decode(example(name))
+
+
+def test_an_empty_endpoint_that_drops_a_field_is_refused() -> None:
+    """The benchmark does not run against an endpoint with less to write."""
+    with pytest.raises(RuntimeError, match="other JSON"):
+        check_same("scores.json", b'{"churn": 1, "value": 2}', b'{"churn": 1}')
