@@ -14,7 +14,7 @@ from recsys.data.arrays import load_array, save_array
 from recsys.errors import SnapshotError
 from recsys.population.lookalikes import Lookalikes
 
-FORMAT = 5
+FORMAT = 4
 """Version of the population directory; another one is fitted anew."""
 
 
