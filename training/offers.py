@@ -2,8 +2,7 @@
 
 The trees predict whether a candidate is bought within the horizon (binary log loss; LambdaMART on the same rows ranked
 no better on validation and took eight times as long). Two curves turn the score into a probability, for items never and
-already bought, fitted on all candidates of the newest window by trees that never saw it. The trees that are served are
-grown anew, as many, with that window: what sells changes, and they are to the next window what the others were to it.
+already bought, fitted on all candidates of the newest window.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from recsys.errors import NotEnoughData
 from recsys.evaluation.offers_baselines import OWN_FREQUENCY, POPULARITY
 from recsys.evaluation.results import Role
-from recsys.features.pairs import ITEM, PAIR_FEATURES
+from recsys.features.pairs import PAIR_FEATURES
 from recsys.models.calibration import Calibration, calibrate
 from recsys.models.forest import Forest
 from recsys.models.linear import Linear
@@ -27,10 +26,6 @@ from training.pairs import Bought, PairSample, chosen_customers, pair_sample, sc
 from training.tables import Pasts
 from training.trees import Rows, TreeSettings, grow, leafy
 from training.windows import FitPlan, halves
-
-STEPS_OF_ITEM_FACTS = 32
-"""Values a fact of an item is told apart by; with more, trees know single items again and learn what sold in their
-windows instead of what sells to whom."""
 
 TREES = TreeSettings(
     objective="binary",
@@ -44,7 +39,6 @@ TREES = TreeSettings(
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
         "lambda_l2": 5.0,
-        "max_bin_by_feature": [STEPS_OF_ITEM_FACTS if name in ITEM else 255 for name in PAIR_FEATURES],
     },
 )
 
@@ -81,12 +75,9 @@ def fit_offers(
     train = _training_rows(pasts, plan, seed)
     if train is None or train.bought.sum() < LEAST_HITS:
         return ModelFit("offers", plan, tuple(baselines), notes=(TOO_SMALL,))
-    earlier, number = _forest(train, pasts, plan, trees, seed, threads)
-    curves = _curves(earlier, pasts, plan, seed)
-    del train
-    rows, ranker = _refit(pasts, plan, number, seed, threads)
-    model = _packed(MODEL, "model", ranker, curves, pasts, plan)
-    return ModelFit("offers", plan, (*baselines, model), {"ranker": number}, rows)
+    scorer, number = _forest(train, pasts, plan, trees, seed, threads)
+    model = _contender(MODEL, "model", scorer, pasts, plan, seed)
+    return ModelFit("offers", plan, (*baselines, model), {"ranker": number}, len(train.bought))
 
 
 def _check_catalogue(pasts: Pasts, plan: FitPlan) -> None:
@@ -104,21 +95,10 @@ def _training_rows(pasts: Pasts, plan: FitPlan, seed: int) -> PairSample | None:
     """Rows of all windows of the trees; None where the plan has none."""
     if not plan.starts:
         return None
-    return _rows_at(pasts, plan, plan.starts, seed, _half(pasts, plan, seed, first=True))
-
-
-def _rows_at(
-    pasts: Pasts, plan: FitPlan, starts: tuple[int, ...], seed: int, among: npt.NDArray[np.bool_] | None
-) -> PairSample:
-    """Rows of the windows from `starts` [s]; of the customers `among` alone."""
-    parts = [pair_sample(pasts, start, plan, BUDGET // len(starts), seed, among) for start in starts]
+    budget = BUDGET // len(plan.starts)
+    among = _half(pasts, plan, seed, first=True)
+    parts = [pair_sample(pasts, start, plan, budget, seed, among) for start in plan.starts]
     return PairSample(*(np.concatenate([getattr(part, name) for part in parts]) for name in PairSample.__slots__))
-
-
-def _refit(pasts: Pasts, plan: FitPlan, number: int, seed: int, threads: int) -> tuple[int, Scorer]:
-    """How many rows the windows have with the newest and with all customers, and `number` trees grown from them."""
-    rows = _rows_at(pasts, plan, tuple(dict.fromkeys((plan.calibrate_at, *plan.starts))), seed, None)
-    return len(rows.bought), _forest(rows, pasts, plan, {"ranker": number}, seed, threads)[0]
 
 
 def _forest(
@@ -151,17 +131,10 @@ def _rule(weights: Mapping[str, float]) -> Scorer:
 
 def _contender(name: str, role: Role, ranker: Scorer, pasts: Pasts, plan: FitPlan, seed: int) -> Contender:
     """The ranker with its two curves, from all candidates of the newest window."""
-    return _packed(name, role, ranker, _curves(ranker, pasts, plan, seed), pasts, plan)
-
-
-def _packed(
-    name: str, role: Role, ranker: Scorer, curves: tuple[Calibration, Calibration], pasts: Pasts, plan: FitPlan
-) -> Contender:
-    """The ranker and the curves of new and of known items as a bundle would hold them."""
+    new, repeat = _curves(ranker, pasts, plan, seed)
     spec = FeatureSpec(PAIR_FEATURES, plan.horizon_days, "pairs-3")
     level = pasts.at(plan.calibrate_at).snapshot.catalogue.item_level
-    facts, (new, repeat) = fit_facts(name, role, plan), curves
-    content = offers_content(spec, ranker, new=new, repeat=repeat, item_level=level, facts=facts)
+    content = offers_content(spec, ranker, new=new, repeat=repeat, item_level=level, facts=fit_facts(name, role, plan))
     return Contender(name, role, content)
 
 

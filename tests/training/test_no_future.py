@@ -66,17 +66,3 @@ def test_rows_before_the_cut_do_change_the_bundles(cafe: Cafe, cafe_snapshot: Sn
     cut = cafe_snapshot.as_of - 30 * DAY
     other = rebuilt(cafe, cafe.transactions.filter(pl.col("occurred_at") > cafe_snapshot.as_of - 180 * DAY))
     assert digests(cafe_snapshot, cut, "churn", tmp_path / "a") != digests(other, cut, "churn", tmp_path / "b")
-
-
-def test_the_trees_that_are_served_know_the_newest_window(cafe: Cafe, cafe_snapshot: Snapshot) -> None:
-    """As many trees on the same earlier windows are others where other things were bought in the newest one."""
-    cut = cafe_snapshot.as_of - 30 * DAY
-    lines = cafe.transactions.filter(pl.col("occurred_at") <= cut)
-    newest = pl.col("occurred_at") > cut - HORIZON * DAY
-    dealt = pl.when(newest).then(pl.col("product_id").shuffle(3)).otherwise(pl.col("product_id"))
-    texts = set()
-    for base in (rebuilt(cafe, lines), rebuilt(cafe, lines.with_columns(dealt.alias("product_id")))):
-        plan = plan_fit(first_order(base.history), cut, MODELLING["offers"].rules(HORIZON))
-        fit = MODELLING["offers"].fit(Pasts(base), plan, seed=1, threads=1, trees={"ranker": 5})
-        texts.add(fit.contenders[-1].content.parts["ranker"].scorer.text)
-    assert len(texts) == 2
