@@ -27,7 +27,7 @@ def from_peers(own: Own, population: PopulationArrays, scratch: Scratch) -> None
         item, weight = own.item[slots[at]], np.float32(weights[at])
         orders = np.float32(own.orders[slots[at]])
         for place in range(start[item], start[item + 1]):
-            witness = customer[place]
+            witness = np.uint32(customer[place])  # no sign: no index is looked at for counting from the end
             if like[witness, 0] == 0 and like[witness, 1] == 0:
                 met[n_met] = witness
                 n_met += 1
@@ -73,7 +73,7 @@ def _add_peers(peers: Peers, scratch: Scratch, n_met: int) -> None:
             weight = like[witness, 0] * fresh[witness]
             total += weight
             for at in range(start[witness], start[witness + 1]):
-                shares[items[at]] += weight
+                shares[np.uint32(items[at])] += weight
     total = max(total, np.float32(1e-9))
     for item in range(shares.size):
         shares[item] /= total
@@ -100,7 +100,7 @@ def _add_votes(peers: Peers, scratch: Scratch, n_met: int) -> None:
         if _step(weight / largest) >= least:
             total += weight
             for at in range(start[witness], start[witness + 1]):
-                votes[items[at]] += weight * worth[at]
+                votes[np.uint32(items[at])] += weight * worth[at]
     for item in range(votes.size):
         votes[item] /= total
 

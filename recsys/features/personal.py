@@ -127,7 +127,7 @@ def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays,
         all_scores(population.factors, fold_in(population.factors, own.item, weights, n), scratch.als)
     else:
         scratch.als[:] = np.float32(0.0)
-    return _touched(scratch)
+    return int(_touched(scratch))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -142,7 +142,7 @@ def _touched(scratch: Scratch) -> int:
         some = (near[item] != 0) | (recent[item] != 0) | (following[item] != 0)
         touched[n] = item
         n += some | (after[item] != 0) | (peers[item] != 0) | (votes[item] != 0)
-    return n
+    return int(n)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -168,14 +168,14 @@ def _near(own: Own, recent_from: int, near: Neighbours, scratch: Scratch) -> Non
             other = others[item, j]
             if other < 0:
                 break
-            sums[other] += weight * similarities[item, j]
+            sums[np.uint32(other)] += weight * similarities[item, j]
         if position[k] < recent_from:
             continue
         for j in range(others.shape[1]):
             other = others[item, j]
             if other < 0:
                 break
-            recent[other] += similarities[item, j]
+            recent[np.uint32(other)] += similarities[item, j]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
