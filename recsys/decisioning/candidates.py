@@ -33,6 +33,8 @@ LIST = 100
 """Length of each source's list."""
 LAST_ITEM = 2**32 - 1
 """Items are numbered up to here at most; positive float32 numbers sort as their bits do."""
+STEP_BITS = 51
+"""Bits of a key that do not tell its step: left are sign, exponent and the first four bits after the point."""
 FAMILIES = 4
 """Families whose popular items are proposed."""
 REPEAT, NEW, MIXED = 0, 1, 2
@@ -141,14 +143,38 @@ def best_of(touched: Any, n_touched: int, score: Any, allowed: Any, slot: Any, o
     seen = n_touched if n_touched >= 0 else len(score)
     keys, bits, n = np.empty(seen, np.uint64), score.view(np.uint32), 0
     for at in range(seen):
-        item = touched[at] if n_touched >= 0 else at
-        if score[item] > 0 and slot[item] < 0 and allowed[item]:
-            keys[n] = (np.uint64(bits[item]) << np.uint64(32)) | np.uint64(LAST_ITEM - item)
-            n += 1
+        item = np.uint32(touched[at]) if n_touched >= 0 else np.uint32(at)
+        keys[n] = (np.uint64(bits[item]) << np.uint64(32)) | np.uint64(LAST_ITEM - item)
+        n += (score[item] > 0) & (slot[item] < 0) & (allowed[item] != 0)
+    n = _few(keys, n, len(out))
     best = keys[:n] if n <= len(out) else np.partition(keys[:n], n - len(out))[n - len(out) :]
     best = np.sort(best)
     for rank in range(len(best)):
         out[rank] = LAST_ITEM - np.int64(best[len(best) - 1 - rank] & np.uint64(LAST_ITEM))
+
+
+@numba.njit(cache=True, nogil=True)
+def _few(keys: Any, n: int, wanted: int) -> int:
+    """Bring the largest of `keys[:n]` to the front, hardly more than `wanted`; how many they are.
+
+    Keys are told apart by exponent and first bits of their number, so that none has to be compared with another.
+    """
+    if n <= wanted:
+        return n
+    steps, least, reached = np.zeros(1 << (64 - STEP_BITS), np.int32), np.uint64(0), 0
+    for at in range(n):
+        steps[keys[at] >> np.uint64(STEP_BITS)] += 1
+    for step in range(len(steps) - 1, -1, -1):
+        reached += steps[step]
+        if reached >= wanted:
+            least = np.uint64(step) << np.uint64(STEP_BITS)
+            break
+    kept = 0
+    for at in range(n):
+        key = keys[at]
+        keys[kept] = key
+        kept += key >= least
+    return kept
 
 
 @numba.njit(cache=True, nogil=True)

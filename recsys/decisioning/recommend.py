@@ -16,7 +16,7 @@ from recsys.decisioning.gather import LIMIT, gather
 from recsys.decisioning.novelty import MODES, NEVER_BOUGHT, bought_lately, check_novelty, kernel_mode, on_the_side
 from recsys.decisioning.offer_reasons import offer_reasons
 from recsys.decisioning.pointing import Pointed, lifts, pointed_at, raised_share, speaks_log_odds
-from recsys.decisioning.serving import Desk, Serving
+from recsys.decisioning.serving import Desk, Label, Serving
 from recsys.decisioning.words import checked_language
 from recsys.errors import RequestRefused
 from recsys.features.pairs import PAIR_FEATURES
@@ -99,9 +99,10 @@ def rank_rows(
         language = checked_language(request.language)
         reasons = offer_reasons(serving, rows, desk, Ranked(ranked, raw, blank, lift, pointed), len(best), language)
     repeated = desk.known[:n] if lately is None else lately[desk.chosen[:n]]
+    columns = (desk.chosen[best], desk.marks[best], raw[best], probability, repeated[best])
     offers = tuple(
-        _offer(serving, desk, int(at), float(raw[at]), float(p), why, "repeat" if repeated[at] else "new")
-        for at, p, why in zip(best, probability, reasons, strict=True)
+        _offer(serving.label(item), marks, score, p, "repeat" if old else "new", why)
+        for item, marks, score, p, old, why in zip(*(each.tolist() for each in columns), reasons, strict=True)
     )
     ended("ranking")
     answer = OffersAnswer(
@@ -194,15 +195,13 @@ def allowed_items(serving: Serving, request: OfferRequest) -> npt.NDArray[np.uin
 
 
 def _offer(
-    serving: Serving,
-    desk: Desk,
-    at: int,
+    label: Label,
+    marks: int,
     raw: float,
     probability: float,
-    reasons: tuple[Reason, ...],
     novelty: Literal["new", "repeat"],
+    reasons: tuple[Reason, ...],
 ) -> Offer:
-    label = serving.label(int(desk.chosen[at]))
     return Offer(
         item_id=label.item_id,
         name=label.name,
@@ -211,7 +210,7 @@ def _offer(
         probability=probability,
         expected_value=probability * label.spend,
         novelty=novelty,
-        sources=_SOURCES_OF[desk.marks[at]],
+        sources=_SOURCES_OF[marks],
         reasons=reasons,
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from recsys.features.state import Own, Scratch, ranked, touch
+from recsys.features.state import Own, Scratch, ranked
 from recsys.population.facts import Peers, PopulationArrays
 from recsys.population.witnesses import PROFILE
 
@@ -18,7 +18,7 @@ STEPS_OF_LIKENESS = 1_024
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def from_peers(own: Own, population: PopulationArrays, scratch: Scratch, n_touched: int) -> Any:
+def from_peers(own: Own, population: PopulationArrays, scratch: Scratch) -> None:
     """Likeness of the customer to each witness, what those most like took last, and what they took lately."""
     peers, like, met, n_met = population.peers, scratch.like, scratch.met, 0
     start, customer, likeness = peers.start, peers.customer, peers.weight
@@ -27,17 +27,16 @@ def from_peers(own: Own, population: PopulationArrays, scratch: Scratch, n_touch
         item, weight = own.item[slots[at]], np.float32(weights[at])
         orders = np.float32(own.orders[slots[at]])
         for place in range(start[item], start[item + 1]):
-            witness = customer[place]
+            witness = np.uint32(customer[place])  # no sign: no index is looked at for counting from the end
             if like[witness, 0] == 0 and like[witness, 1] == 0:
                 met[n_met] = witness
                 n_met += 1
             like[witness, 0] += weight * likeness[place, 0]
             like[witness, 1] += orders * likeness[place, 1]
-    n_touched = _add_peers(peers, scratch, n_met, n_touched)
-    n_touched = _add_votes(peers, scratch, n_met, n_touched)
+    _add_peers(peers, scratch, n_met)
+    _add_votes(peers, scratch, n_met)
     for at in range(n_met):
         like[met[at], 0], like[met[at], 1] = np.float32(0.0), np.float32(0.0)
-    return n_touched
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -56,12 +55,12 @@ def _profile(own: Own, rarity: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_peers(peers: Peers, scratch: Scratch, n_met: int, n_touched: int) -> int:
+def _add_peers(peers: Peers, scratch: Scratch, n_met: int) -> None:
     """Newest baskets of about PEERS witnesses most like the customer, by likeness and freshness, as shares.
 
     Likeness is told apart in steps; all witnesses of the last step that is reached count.
     """
-    met, like, shares, seen, touched = scratch.met[:n_met], scratch.like, scratch.peers, scratch.seen, scratch.touched
+    met, like, shares = scratch.met[:n_met], scratch.like, scratch.peers
     fresh, start, items = peers.fresh, peers.basket_start, peers.basket_item
     steps = np.zeros(STEPS_OF_LIKENESS + 1, np.int64)
     for witness in met:
@@ -74,21 +73,19 @@ def _add_peers(peers: Peers, scratch: Scratch, n_met: int, n_touched: int) -> in
             weight = like[witness, 0] * fresh[witness]
             total += weight
             for at in range(start[witness], start[witness + 1]):
-                n_touched = touch(items[at], seen, touched, n_touched)
-                shares[items[at]] += weight
+                shares[np.uint32(items[at])] += weight
     total = max(total, np.float32(1e-9))
-    for at in range(n_touched):
-        shares[touched[at]] /= total
-    return n_touched
+    for item in range(shares.size):
+        shares[item] /= total
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_votes(peers: Peers, scratch: Scratch, n_met: int, n_touched: int) -> int:
+def _add_votes(peers: Peers, scratch: Scratch, n_met: int) -> None:
     """What about VOTERS witnesses with the most like orders took lately, by likeness, over the sum of likeness.
 
     Likeness is told apart in steps of the largest; all witnesses of the last step that is reached count.
     """
-    met, like, votes, seen, touched = scratch.met[:n_met], scratch.like, scratch.votes, scratch.seen, scratch.touched
+    met, like, votes = scratch.met[:n_met], scratch.like, scratch.votes
     start, items, worth = peers.taken_start, peers.taken_item, peers.taken_worth
     largest = np.float32(1e-9)
     for witness in met:
@@ -103,11 +100,9 @@ def _add_votes(peers: Peers, scratch: Scratch, n_met: int, n_touched: int) -> in
         if _step(weight / largest) >= least:
             total += weight
             for at in range(start[witness], start[witness + 1]):
-                n_touched = touch(items[at], seen, touched, n_touched)
-                votes[items[at]] += weight * worth[at]
-    for at in range(n_touched):
-        votes[touched[at]] /= total
-    return n_touched
+                votes[np.uint32(items[at])] += weight * worth[at]
+    for item in range(votes.size):
+        votes[item] /= total
 
 
 @numba.njit(cache=True, nogil=True)

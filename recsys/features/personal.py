@@ -8,7 +8,7 @@ import numpy as np
 from recsys.data.clock import DAY
 from recsys.data.history import HistoryArrays
 from recsys.features.alike import from_peers
-from recsys.features.state import CatalogueArrays, Own, Scratch, touch
+from recsys.features.state import CatalogueArrays, Own, Scratch
 from recsys.population.factors import all_scores, fold_in
 from recsys.population.facts import Following, Neighbours, PopulationArrays, Transitions
 from recsys.population.witnesses import FADE_BASKETS
@@ -117,17 +117,32 @@ def _add_orders(
 def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays, scratch: Scratch) -> int:
     """Fill the scores of `scratch` from what the customer bought; returns how many items are in `scratch.touched`."""
     n, recent_from = own.counts[0], own.counts[1] - RECENT_BASKETS
-    n_touched = _near(own, recent_from, population.neighbours, scratch, 0)
-    n_touched = _next(own, recent_from, population.transitions, scratch, n_touched)
-    n_touched = _after(own, population.following, scratch, n_touched)
+    _near(own, recent_from, population.neighbours, scratch)
+    _next(own, recent_from, population.transitions, scratch)
+    _after(own, population.following, scratch)
     _add_families(own, cat, scratch.family, scratch.group)
-    n_touched = from_peers(own, population, scratch, n_touched)
+    from_peers(own, population, scratch)
     if n > 0:
         weights = np.log1p(own.orders[:n].astype(np.float64))
         all_scores(population.factors, fold_in(population.factors, own.item, weights, n), scratch.als)
     else:
         scratch.als[:] = np.float32(0.0)
-    return int(n_touched)
+    return int(_touched(scratch))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _touched(scratch: Scratch) -> int:
+    """Note the items with a score in `scratch.touched`; returns how many.
+
+    One sweep over all items, as ALS makes too: asking at every score added cost more than adding it.
+    """
+    near, recent, following, after = scratch.near, scratch.recent, scratch.next, scratch.after
+    peers, votes, touched, n = scratch.peers, scratch.votes, scratch.touched, 0
+    for item in range(near.size):
+        some = (near[item] != 0) | (recent[item] != 0) | (following[item] != 0)
+        touched[n] = item
+        n += some | (after[item] != 0) | (peers[item] != 0) | (votes[item] != 0)
+    return int(n)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -144,26 +159,29 @@ def _add_families(own: Own, cat: CatalogueArrays, families: Any, groups: Any) ->
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _near(own: Own, recent_from: int, near: Neighbours, scratch: Scratch, n_touched: int) -> Any:
+def _near(own: Own, recent_from: int, near: Neighbours, scratch: Scratch) -> None:
     others, similarities, sums, recent = near.item, near.similarity, scratch.near, scratch.recent
-    items, position, slow, seen, touched = own.item, own.position, own.slow, scratch.seen, scratch.touched
+    items, position, slow = own.item, own.position, own.slow
     for k in range(own.counts[0]):
         item, weight = items[k], np.float32(np.log1p(slow[k]))
         for j in range(others.shape[1]):
-            other, similarity = others[item, j], similarities[item, j]
+            other = others[item, j]
             if other < 0:
                 break
-            n_touched = touch(other, seen, touched, n_touched)
-            sums[other] += weight * similarity
-            if position[k] >= recent_from:
-                recent[other] += similarity
-    return n_touched
+            sums[np.uint32(other)] += weight * similarities[item, j]
+        if position[k] < recent_from:
+            continue
+        for j in range(others.shape[1]):
+            other = others[item, j]
+            if other < 0:
+                break
+            recent[np.uint32(other)] += similarities[item, j]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _next(own: Own, recent_from: int, following: Transitions, scratch: Scratch, n_touched: int) -> Any:
+def _next(own: Own, recent_from: int, following: Transitions, scratch: Scratch) -> None:
     others, rates, largest = following.item, following.rate, scratch.next
-    items, position, seen, touched = own.item, own.position, scratch.seen, scratch.touched
+    items, position = own.item, own.position
     for k in range(own.counts[0]):
         if position[k] < recent_from:
             continue
@@ -171,22 +189,18 @@ def _next(own: Own, recent_from: int, following: Transitions, scratch: Scratch, 
             other = others[items[k], j]
             if other < 0:
                 break
-            n_touched = touch(other, seen, touched, n_touched)
             largest[other] = max(largest[other], rates[items[k], j])
-    return n_touched
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _after(own: Own, following: Following, scratch: Scratch, n_touched: int) -> Any:
+def _after(own: Own, following: Following, scratch: Scratch) -> None:
     start, others, excess, sums = following.start, following.item, following.excess, scratch.after
-    items, position, seen, touched = own.item, own.position, scratch.seen, scratch.touched
+    items, position = own.item, own.position
     for k in range(own.counts[0]):
         if position[k] != own.counts[1] - 1:
             continue
         for at in range(start[items[k]], start[items[k] + 1]):
-            n_touched = touch(others[at], seen, touched, n_touched)
             sums[others[at]] += excess[at]
-    return n_touched
 
 
 @numba.njit(cache=True, nogil=True)
@@ -202,9 +216,8 @@ def clean(own: Own, cat: CatalogueArrays, scratch: Scratch, n_touched: int) -> N
         if item_group[item] >= 0:
             groups[:, item_group[item]] = 0.0
     near, recent, following, after = scratch.near, scratch.recent, scratch.next, scratch.after
-    peers, votes, seen, touched = scratch.peers, scratch.votes, scratch.seen, scratch.touched
+    peers, votes, touched = scratch.peers, scratch.votes, scratch.touched
     for k in range(n_touched):
         item = touched[k]
         near[item], recent[item], following[item] = np.float32(0), np.float32(0), np.float32(0)
         after[item], peers[item], votes[item] = np.float32(0), np.float32(0), np.float32(0)
-        seen[item] = 0

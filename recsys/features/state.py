@@ -58,9 +58,8 @@ class Scratch(NamedTuple):
     votes   float32  fresh baskets with it of the customers with the most like orders, mean by likeness
     like    float32 (MOST_WITNESSES, 2)  likeness to each witness: to what it was before its newest basket, to all of it
     met     int32 (MOST_WITNESSES,)    witnesses with any likeness
-    seen    uint8    1: in touched
     mark    uint8    candidate sources that proposed it
-    touched int32    items with a score in near, next, after, peers or votes
+    touched int32    items with a score in near, recent, next, after, peers or votes
     family  float64 (3, n_families)  faded orders, last purchase [s], items
     group   float64 (1, n_groups)    faded orders
     """
@@ -75,7 +74,6 @@ class Scratch(NamedTuple):
     votes: Any
     like: Any
     met: Any
-    seen: Any
     mark: Any
     touched: Any
     family: Any
@@ -95,22 +93,11 @@ def new_scratch(n_items: int, n_families: int, n_groups: int) -> Scratch:
         votes=np.zeros(n_items, np.float32),
         like=np.zeros((MOST_WITNESSES, 2), np.float32),
         met=np.zeros(MOST_WITNESSES, np.int32),
-        seen=np.zeros(n_items, np.uint8),
         mark=np.zeros(n_items, np.uint16),
         touched=np.zeros(n_items, np.int32),
         family=np.zeros((3, n_families)),
         group=np.zeros((1, n_groups)),
     )
-
-
-@numba.njit(cache=True, nogil=True)
-def touch(item: int, seen: Any, touched: Any, n_touched: int) -> Any:
-    """Note in `seen` and `touched` of a `Scratch` that the item has a score; returns how many have."""
-    if seen[item] == 0:
-        seen[item] = 1
-        touched[n_touched] = item
-        return n_touched + 1
-    return n_touched
 
 
 @numba.njit(cache=True, nogil=True)

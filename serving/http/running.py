@@ -126,6 +126,7 @@ class Running:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here reads the caller's address or scheme
             timeout_graceful_shutdown=int(GRACE),
             timeout_keep_alive=30,
             backlog=BACKLOG,

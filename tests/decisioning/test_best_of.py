@@ -1,0 +1,26 @@
+"""The largest scores of many are found as sorting all of them would."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.decisioning.candidates import best_of
+
+N_ITEMS, WANTED = 400, 20
+SCORES = st.one_of(
+    st.sampled_from([0.0, 0.5, 1e-30]), st.floats(0.0, 8.0, width=32), st.floats(0.984375, 1.0, width=32)
+)
+
+
+@given(st.lists(SCORES, min_size=1, max_size=60), st.integers(0, 2**32))
+def test_a_list_holds_what_sorting_all_allowed_items_puts_first(scores: list[float], seed: int) -> None:
+    """Largest first, ties by item; neither what was bought nor what may not be offered."""
+    draw = np.random.default_rng(seed)
+    score = draw.choice(scores, N_ITEMS) * np.where(draw.random(N_ITEMS) < 0.5, 1.0, draw.random(N_ITEMS) ** 8)
+    score, touched = score.astype(np.float32), draw.permutation(N_ITEMS).astype(np.int32)
+    slot, allowed = draw.integers(-9, 2, N_ITEMS).astype(np.int32), draw.integers(0, 9, N_ITEMS).clip(0, 1)
+    out = np.full(WANTED, -1, np.int64)
+    best_of(touched, N_ITEMS, score, allowed.astype(np.uint8), np.clip(slot, -1, 1), out)
+    free = [item for item in range(N_ITEMS) if score[item] > 0 and slot[item] < 0 and allowed[item]]
+    expected = sorted(free, key=lambda item: (-score[item], item))[:WANTED]
+    assert out.tolist() == expected + [-1] * (WANTED - len(expected))
