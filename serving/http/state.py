@@ -91,6 +91,7 @@ class State:
         """Open for the first time; without a database, too: who is erased is then known from the last reading."""
         try:
             self.workspace.database()
+            self.erased.refresh()  # before the first answer: a database lost a moment later must not hide everybody
         except StoreUnavailable:
             self.erased.away = lambda: True  # until the service knows better
         self.refresh()

@@ -7,6 +7,8 @@ from structlog.testing import capture_logs
 
 from recsys.models.bundle import write_bundle
 from recsys.testing.published import linear_content, publish_models
+from serving.answers import open_answers
+from serving.http.state import State
 
 
 def wait_for(condition):
@@ -17,6 +19,14 @@ def wait_for(condition):
             return False
         time.sleep(0.02)
     return True
+
+
+def test_who_is_erased_is_known_before_the_first_answer(make_workspace):
+    """A database that is lost right after the start hides nobody who was not erased."""
+    state = State(make_workspace(), open_answers)
+    state.begin()
+    state.erased.away = lambda: True
+    assert state.erased("ann") is None
 
 
 def test_a_new_champion_answers_without_restart(service):
