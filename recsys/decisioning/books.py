@@ -76,8 +76,11 @@ class Books:
     usual: float
 
     @classmethod
-    def of(cls, snapshot: Snapshot, costs: Costs | None = None) -> Self:
+    def of(cls, snapshot: Snapshot, costs: Costs | None = None, spend_per_order: float | None = None) -> Self:
         """Read the costs that were imported with `snapshot`.
+
+        `spend_per_order` [minor units] is the base's mean where it is known already; without it all lines are read,
+        and a worker would keep them in its memory.
 
         Raises:
             SettingsError: a cost or a rate makes no sense.
@@ -89,7 +92,7 @@ class Books:
         acquisition = _column(snapshot.directory, "customers.parquet", CUSTOMER, ACQUISITION_COST, snapshot.customers)
         if told.acquisition_cost is not None:
             acquisition = np.where(np.isnan(acquisition), told.acquisition_cost, acquisition)
-        margin, usual = _base_margin(snapshot, unit_cost * minor)
+        margin, usual = _base_margin(snapshot, unit_cost * minor, spend_per_order)
         if np.isnan(margin) and told.margin is not None:
             margin = told.margin
         return cls(told, unit_cost * minor, acquisition * minor, margin, usual)
@@ -117,12 +120,14 @@ def _column(directory: Path | None, file: str, key: str, name: str, ids: Any) ->
     return found
 
 
-def _base_margin(snapshot: Snapshot, unit_cost: Floats) -> tuple[float, float]:
+def _base_margin(snapshot: Snapshot, unit_cost: Floats, spend_per_order: float | None) -> tuple[float, float]:
     """Share of the base's spend that is left where unit costs are known (else NaN), and `usual` of `Books`."""
     history = snapshot.history
     if history.n_orders == 0:
         return float("nan"), 1.0
-    usual = USUAL_ORDERS * max(float(history.line_amount.sum()) / history.n_orders, 1.0)
+    if spend_per_order is None:
+        spend_per_order = float(history.line_amount.sum()) / history.n_orders
+    usual = USUAL_ORDERS * max(spend_per_order, 1.0)
     if not np.isfinite(unit_cost).any():
         return float("nan"), usual
     _, known, left = historic(history.arrays(), 0, history.n_orders, snapshot.as_of, unit_cost)

@@ -90,7 +90,7 @@ class Serving:
             )
         allowed = snapshot.catalogue.offerable.astype(np.uint8)
         cat = catalogue_arrays(snapshot.catalogue)
-        books = Books.of(snapshot, costs)
+        books = Books.of(snapshot, costs, float(population.arrays.base.means[3]))
         return cls(snapshot, population, offers, churn, value, cat, snapshot.zone(), allowed, books)
 
     @property

@@ -13,8 +13,6 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow as pa
-
 from recsys.data.files import sync_directory
 from recsys.errors import WorkspaceError
 from recsys.settings import Settings
@@ -85,6 +83,8 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Workspa
 
 
 def _write(directory: Path, partial: Path, codec: str, scratch: Path) -> dict[str, Any]:
+    import pyarrow as pa  # here: every worker loads this module, none makes a backup
+
     digests: dict[str, str] = {}
     partial.touch(mode=0o600)  # settings and events are nobody else's business
     with pa.CompressedOutputStream(str(partial), codec) as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
@@ -151,6 +151,8 @@ def _unpack(source: Path, staging: Path, target: Path) -> None:
 
 @contextmanager
 def _reading(source: Path) -> Iterator[tarfile.TarFile]:
+    import pyarrow as pa
+
     codec = _codec(source)
     try:
         with pa.CompressedInputStream(str(source), codec) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:

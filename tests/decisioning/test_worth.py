@@ -177,3 +177,8 @@ def test_intervals_hold_each_other_and_the_median(tmp_path: Path) -> None:
     ends += [each.spend_high for each in found.intervals]
     assert ends == sorted(ends)
     assert (found.spend_low, found.spend_high) == (found.intervals[1].spend_low, found.intervals[1].spend_high)
+
+
+def test_the_base_spend_of_the_population_is_that_of_all_lines():
+    """What is opened for answers takes the mean order from the population, and gets what reading all lines gives."""
+    assert serving().books.usual == Books.of(whole()).usual
