@@ -95,9 +95,12 @@ def _watched(client: subprocess.Popen[str], pid: int, seconds: float) -> dict[st
 
 
 def memory(pid: int) -> float:
-    """Proportional set size of a process and its children [MB]."""
+    """Memory of a process and its children that no file stands behind, shared pages in proportion [MB].
+
+    Pages of files belong to whoever maps them: another process that begins or ends would move the figure.
+    """
     texts = (Path(f"/proc/{each}/smaps_rollup").read_text() for each in tree(pid))
-    found = [re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE) for text in texts]
+    found = [re.search(r"^Pss_Anon:\s+(\d+) kB", text, re.MULTILINE) for text in texts]
     return sum(int(each[1]) for each in found if each) / 1024
 
 
@@ -134,8 +137,8 @@ def figures_of(found: Soaked, minutes: float) -> list[dict[str, Any]]:
         figure(f"{name}: worst minute's p99", max(seen["p99_by_minute"]), "ms", COMMAND),
         figure(f"{name}: p50", seen["p50"], "ms", COMMAND),
         figure(f"{name}: slowest answer", seen["worst"], "ms", COMMAND),
-        figure(f"{name}: growth of memory (PSS)", drift, "%", COMMAND, at_most=5),
-        figure(f"{name}: memory at the end (PSS)", found.end, "MB", COMMAND),
+        figure(f"{name}: growth of memory without files", drift, "%", COMMAND, at_most=5),
+        figure(f"{name}: memory at the end without files", found.end, "MB", COMMAND),
         figure(f"{name}: requests a second held", found.rate, "/s", COMMAND),
         figure(f"{name}: peak, 16 connections, one worker, the client on the same machine", found.peak, "/s", COMMAND),
     ]

@@ -21,7 +21,7 @@ def test_seconds_at_a_share_of_the_peak_have_no_error(make_workspace, monkeypatc
     assert {each["name"].partition(": ")[2] for each in figures if each["asked"]} == {
         "errors",
         "p99 from the time a request was due",
-        "growth of memory (PSS)",
+        "growth of memory without files",
     }
 
 
