@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from operator import methodcaller
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, event, exc, inspect, make_url, text
 from sqlalchemy.pool import PoolProxiedConnection
@@ -151,10 +151,7 @@ class Database:
                     raise
                 return result(self._reader().execute(statement, values))
         except Exception as error:
-            ours = _ours(error)
-            if ours is error:
-                raise
-            raise ours from error
+            _raise_ours(error)
 
     def _reader(self) -> Any:
         cursor = getattr(self._local, "cursor", None)
@@ -269,10 +266,15 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        ours = _ours(error)
-        if ours is error:
-            raise
-        raise ours from error
+        _raise_ours(error)
+
+
+def _raise_ours(error: Exception) -> NoReturn:
+    """Raise a database's error as ours, any other as it is."""
+    ours = _ours(error)
+    if ours is error:
+        raise error
+    raise ours from error
 
 
 def _ours(error: Exception) -> Exception:

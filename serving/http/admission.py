@@ -12,13 +12,14 @@ queue that is gone at once, as after a stall, is no overload).
 import time
 from asyncio import Future, get_running_loop
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.http.envelope import SECURITY_HEADERS
 from serving.http.problems import Problem, respond
+from serving.http.whole import Headers, lines_of
 
 BOUNDED = "/v1/"
 """Paths that count; health checks and metrics are answered under overload too."""
@@ -167,14 +168,13 @@ class Refusal:
         answer = respond(_overloaded(), _ID)
         answer.headers.update(SECURITY_HEADERS | {"Cache-Control": "no-store", "X-Request-Id": _ID})
         answer.headers["Content-Length"] = _LENGTH
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in answer.raw_headers)
-        self._head, self._body = b"HTTP/1.1 503 Service Unavailable\r\n" + head, bytes(answer.body)
+        self._head = b"HTTP/1.1 503 Service Unavailable\r\n" + lines_of(answer.raw_headers)
+        self._body = bytes(answer.body)
 
-    def of(self, request_id: str, more: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:
+    def of(self, request_id: str, more: Headers, *, close: bool) -> bytes:
         """The whole answer to a request, with `more` headers; `close` says that the connection ends with it."""
         given = request_id.encode()
         body = self._body.replace(_ID.encode(), given)
         head = self._head.replace(_ID.encode(), given).replace(_LENGTH.encode(), b"%d" % len(body))
-        fields = [name + b": " + value + b"\r\n" for name, value in more]
-        fields += [b"connection: close\r\n"] if close else []
-        return b"".join((head, *fields, b"\r\n", body))
+        fields = [*more, (b"connection", b"close")] if close else more
+        return b"".join((head, lines_of(fields), b"\r\n", body))

@@ -69,8 +69,8 @@ class Wire(HttpToolsProtocol):
         request_id = uuid4().hex
         answer = respond(Problem("malformed-json", "The request is no HTTP/1.1.", cure="Send HTTP/1.1"), request_id)
         answer.headers.update(SECURITY_HEADERS | {"X-Request-Id": request_id, "Connection": "close"})
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in answer.raw_headers)
-        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + bytes(answer.body))
+        head = b"HTTP/1.1 400 Bad Request\r\n" + lines_of(answer.raw_headers)
+        self.transport.write(head + b"\r\n" + bytes(answer.body))
         self.transport.close()
 
 
