@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from recsys.features.state import CatalogueArrays, Own, Scratch, ranked
+from recsys.features.state import CatalogueArrays, Own, Scratch, strongest
 from recsys.population.facts import Popular, PopulationArrays
 
 SOURCES = (
@@ -35,6 +35,8 @@ LAST_ITEM = 2**32 - 1
 """Items are numbered up to here at most; positive float32 numbers sort as their bits do."""
 STEP_BITS = 51
 """Bits of a key that do not tell its step: left are sign, exponent and the first four bits after the point."""
+STEPS = 512
+"""Steps below the largest key that are told apart, 32 octaves; all below them count as one."""
 FAMILIES = 4
 """Families whose popular items are proposed."""
 REPEAT, NEW, MIXED = 0, 1, 2
@@ -87,7 +89,7 @@ def _own_list(own: Own, allowed: Any, out: Any) -> int:
             n += 1
     slots = out[:n].copy()
     items = own.item[slots]
-    out[:n] = items[ranked(-own.fast[slots], items)]
+    out[:n] = items[strongest(own.fast[slots], items)]
     return n
 
 
@@ -140,41 +142,50 @@ def new_lists(
 @numba.njit(cache=True, nogil=True)
 def best_of(touched: Any, n_touched: int, score: Any, allowed: Any, slot: Any, out: Any) -> None:
     """Items with the largest positive score, ties by item, among `touched` (or all items if `n_touched` < 0)."""
-    seen = n_touched if n_touched >= 0 else len(score)
-    keys, bits, n = np.empty(seen, np.uint64), score.view(np.uint32), 0
+    seen = np.uint32(n_touched if n_touched >= 0 else len(score))
+    keys, bits, n = np.empty(seen + 1, np.uint64), score.view(np.int32), np.uint64(0)
     for at in range(seen):
         item = np.uint32(touched[at]) if n_touched >= 0 else np.uint32(at)
         keys[n] = (np.uint64(bits[item]) << np.uint64(32)) | np.uint64(LAST_ITEM - item)
-        n += (score[item] > 0) & (slot[item] < 0) & (allowed[item] != 0)
-    n = _few(keys, n, len(out))
-    best = keys[:n] if n <= len(out) else np.partition(keys[:n], n - len(out))[n - len(out) :]
-    best = np.sort(best)
-    for rank in range(len(best)):
-        out[rank] = LAST_ITEM - np.int64(best[len(best) - 1 - rank] & np.uint64(LAST_ITEM))
+        n += np.uint64((bits[item] > 0) & (slot[item] < 0) & (allowed[item] != 0))  # as bits: nothing to guess
+    best, wanted = _few(keys[:n], len(out)), len(out)
+    if len(best) > 2 * wanted:  # too crowded a step to be sorted key by key
+        best = np.sort(np.partition(best, len(best) - wanted)[len(best) - wanted :])[::-1].copy()
+    for at in range(1, len(best)):
+        moved, place = best[at], at
+        while place > 0 and best[place - 1] < moved:
+            best[place] = best[place - 1]
+            place -= 1
+        best[place] = moved
+    for rank in range(min(len(best), wanted)):
+        out[rank] = LAST_ITEM - np.int64(best[rank] & np.uint64(LAST_ITEM))
 
 
 @numba.njit(cache=True, nogil=True)
-def _few(keys: Any, n: int, wanted: int) -> int:
-    """Bring the largest of `keys[:n]` to the front, hardly more than `wanted`; how many they are.
+def _few(keys: Any, wanted: int) -> Any:
+    """The largest of `keys`, hardly more than `wanted`, in nearly falling sequence.
 
-    Keys are told apart by exponent and first bits of their number, so that none has to be compared with another.
+    Keys are told apart by exponent and first bits of their number, so that hardly any has to be compared with another.
     """
-    if n <= wanted:
-        return n
-    steps, least, reached = np.zeros(1 << (64 - STEP_BITS), np.int32), np.uint64(0), 0
-    for at in range(n):
-        steps[keys[at] >> np.uint64(STEP_BITS)] += 1
-    for step in range(len(steps) - 1, -1, -1):
-        reached += steps[step]
-        if reached >= wanted:
-            least = np.uint64(step) << np.uint64(STEP_BITS)
-            break
-    kept = 0
-    for at in range(n):
-        key = keys[at]
-        keys[kept] = key
-        kept += key >= least
-    return kept
+    ends, largest = np.zeros(STEPS, np.int32), np.uint64(0)
+    for key in keys:
+        largest = max(largest, key)
+    highest = largest >> np.uint64(STEP_BITS)
+    for key in keys:
+        ends[min(highest - (key >> np.uint64(STEP_BITS)), np.uint64(STEPS - 1))] += 1
+    step, reached = np.uint64(0), 0
+    while step < STEPS and reached < wanted:
+        here = ends[step]
+        ends[step] = reached
+        reached += here
+        step += np.uint64(1)
+    best = np.empty(reached, np.uint64)
+    for key in keys:
+        place = min(highest - (key >> np.uint64(STEP_BITS)), np.uint64(STEPS - 1))
+        if place < step:
+            best[np.uint32(ends[place])] = key
+            ends[place] += 1
+    return best
 
 
 @numba.njit(cache=True, nogil=True)

@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from recsys.features.state import Own, Scratch, ranked
+from recsys.features.state import Own, Scratch, strongest
 from recsys.population.facts import Peers, PopulationArrays
 from recsys.population.witnesses import PROFILE
 
@@ -20,23 +20,12 @@ STEPS_OF_LIKENESS = 1_024
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def from_peers(own: Own, population: PopulationArrays, scratch: Scratch) -> None:
     """Likeness of the customer to each witness, what those most like took last, and what they took lately."""
-    peers, like, met, n_met = population.peers, scratch.like, scratch.met, 0
-    start, customer, likeness = peers.start, peers.customer, peers.weight
     slots, weights = _profile(own, population.items.rarity)
-    for at in range(len(slots)):
-        item, weight = own.item[slots[at]], np.float32(weights[at])
-        orders = np.float32(own.orders[slots[at]])
-        for place in range(start[item], start[item + 1]):
-            witness = np.uint32(customer[place])  # no sign: no index is looked at for counting from the end
-            if like[witness, 0] == 0 and like[witness, 1] == 0:
-                met[n_met] = witness
-                n_met += 1
-            like[witness, 0] += weight * likeness[place, 0]
-            like[witness, 1] += orders * likeness[place, 1]
-    _add_peers(peers, scratch, n_met)
-    _add_votes(peers, scratch, n_met)
-    for at in range(n_met):
-        like[met[at], 0], like[met[at], 1] = np.float32(0.0), np.float32(0.0)
+    n_met = _meet(own, slots, weights, population.peers, scratch.like, scratch.met)
+    met = scratch.met[:n_met]
+    before, whole = _likeness(scratch.like, met)
+    _add_peers(population.peers, met, before, scratch.peers)
+    _add_votes(population.peers, met, whole, scratch.votes)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -45,64 +34,104 @@ def _profile(own: Own, rarity: Any) -> Any:
     n, items, fast = own.counts[0], own.item, own.fast
     strength = np.empty(n)
     for k in range(n):
-        strength[k] = -fast[k] * np.float64(rarity[items[k]])
-    order = ranked(strength, items)[:PROFILE]
+        strength[k] = fast[k] * np.float64(rarity[items[k]])
+    order = strongest(strength, items)[:PROFILE]
     squares = 0.0
     for k in order:
         squares += strength[k] * strength[k]
     scale = np.sqrt(squares) if squares > 0 else 1.0
-    return order, -strength[order] / scale
+    return order, strength[order] / scale
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_peers(peers: Peers, scratch: Scratch, n_met: int) -> None:
+def _meet(own: Own, slots: Any, weights: Any, peers: Peers, like: Any, met: Any) -> int:
+    """Sum both kinds of likeness in `like`; notes who has any in `met`, in the sequence they are met; how many.
+
+    Everybody is written to `met` and only who is new is kept: nobody can guess who is new, and a wrong guess costs
+    more than the rest. No index has a sign: none is looked at for counting from the end.
+    """
+    start, customer, likeness = peers.start, peers.customer, peers.weight
+    both, n_met = like.view(np.uint64), np.uint64(0)
+    for at in range(len(slots)):
+        item, weight = own.item[slots[at]], np.float32(weights[at])
+        orders = np.float32(own.orders[slots[at]])
+        for place in range(np.uint64(start[item]), np.uint64(start[item + 1])):
+            witness = np.uint32(customer[place])
+            met[n_met] = witness
+            n_met += np.uint64(both[witness, 0] == 0)
+            like[witness, 0] += weight * likeness[place, 0]
+            like[witness, 1] += orders * likeness[place, 1]
+    return int(n_met)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _likeness(like: Any, met: Any) -> Any:
+    """Both kinds of likeness of those `met`, float32 (n_met,); `like` is clean again."""
+    before, whole = np.empty(len(met), np.float32), np.empty(len(met), np.float32)
+    for at in range(len(met)):
+        witness = np.uint32(met[at])
+        before[at], whole[at] = like[witness, 0], like[witness, 1]
+        like[witness, 0], like[witness, 1] = np.float32(0.0), np.float32(0.0)
+    return before, whole
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_peers(peers: Peers, met: Any, likeness: Any, shares: Any) -> None:
     """Newest baskets of about PEERS witnesses most like the customer, by likeness and freshness, as shares.
 
     Likeness is told apart in steps; all witnesses of the last step that is reached count.
     """
-    met, like, shares = scratch.met[:n_met], scratch.like, scratch.peers
     fresh, start, items = peers.fresh, peers.basket_start, peers.basket_item
-    steps = np.zeros(STEPS_OF_LIKENESS + 1, np.int64)
-    for witness in met:
-        if like[witness, 0] > 0:
-            steps[_step(like[witness, 0])] += 1
-    least = _least_step(steps, PEERS)
     total = np.float32(0.0)
-    for witness in met:
-        if like[witness, 0] > 0 and _step(like[witness, 0]) >= least:
-            weight = like[witness, 0] * fresh[witness]
-            total += weight
-            for at in range(start[witness], start[witness + 1]):
-                shares[np.uint32(items[at])] += weight
+    for at in _most_like(likeness, np.float32(1.0), PEERS):
+        witness = np.uint32(met[at])
+        weight = likeness[at] * fresh[witness]
+        total += weight
+        for place in range(np.uint64(start[witness]), np.uint64(start[witness + np.uint32(1)])):
+            shares[np.uint32(items[place])] += weight
     total = max(total, np.float32(1e-9))
     for item in range(shares.size):
         shares[item] /= total
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_votes(peers: Peers, scratch: Scratch, n_met: int) -> None:
+def _add_votes(peers: Peers, met: Any, likeness: Any, votes: Any) -> None:
     """What about VOTERS witnesses with the most like orders took lately, by likeness, over the sum of likeness.
 
     Likeness is told apart in steps of the largest; all witnesses of the last step that is reached count.
     """
-    met, like, votes = scratch.met[:n_met], scratch.like, scratch.votes
     start, items, worth = peers.taken_start, peers.taken_item, peers.taken_worth
     largest = np.float32(1e-9)
-    for witness in met:
-        largest = max(largest, like[witness, 1])
-    steps = np.zeros(STEPS_OF_LIKENESS + 1, np.int64)
-    for witness in met:
-        steps[_step(like[witness, 1] / largest)] += 1
-    least = _least_step(steps, VOTERS)
+    for each in likeness:
+        largest = max(largest, each)
     total = np.float32(1e-9)
-    for witness in met:
-        weight = like[witness, 1]
-        if _step(weight / largest) >= least:
-            total += weight
-            for at in range(start[witness], start[witness + 1]):
-                votes[np.uint32(items[at])] += weight * worth[at]
+    for at in _most_like(likeness, largest, VOTERS):
+        witness, weight = np.uint32(met[at]), likeness[at]
+        total += weight
+        for place in range(np.uint64(start[witness]), np.uint64(start[witness + np.uint32(1)])):
+            votes[np.uint32(items[place])] += weight * worth[place]
     for item in range(votes.size):
         votes[item] /= total
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _most_like(likeness: Any, largest: Any, wanted: int) -> Any:
+    """Places of about `wanted` of those with any `likeness`, uint32, in their sequence: all of the steps needed.
+
+    Three plain passes that guess nothing; one pass with questions cost twice as much.
+    """
+    n, kept = len(likeness), np.uint32(0)
+    step, places = np.empty(n, np.int32), np.empty(n + 1, np.uint32)
+    counts = np.zeros(STEPS_OF_LIKENESS + 1, np.int64)
+    for at in range(n):
+        step[at] = np.int32(min(likeness[at] / largest * np.float32(STEPS_OF_LIKENESS), np.float32(STEPS_OF_LIKENESS)))
+    for at in range(n):
+        counts[np.uint32(step[at])] += 1
+    least = _least_step(counts, wanted)
+    for at in range(n):
+        places[kept] = at
+        kept += np.uint32((step[at] >= least) & (likeness[at] > 0))
+    return places[:kept]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -113,9 +142,3 @@ def _least_step(steps: Any, wanted: int) -> int:
         least -= 1
         reached += steps[least]
     return least
-
-
-@numba.njit(cache=True, nogil=True)
-def _step(likeness: float) -> int:
-    step = int(likeness * STEPS_OF_LIKENESS)
-    return step if step < STEPS_OF_LIKENESS else STEPS_OF_LIKENESS

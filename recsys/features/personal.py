@@ -22,23 +22,24 @@ RECENT_BASKETS = 3
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def own_items(h: HistoryArrays, low: int, high: int, as_of: int, cat: CatalogueArrays, scratch: Scratch) -> Own:
     """Items of the orders `low:high`; leaves their slots in `scratch.slot` until `clean`."""
-    capacity = max(1, min(len(scratch.slot), np.int64(h.line_start[high]) - np.int64(h.line_start[low])))
+    capacity: Any = max(1, min(len(scratch.slot), np.int64(h.line_start[high]) - np.int64(h.line_start[low])))
+    whole, real = np.empty((8, capacity), np.int64), np.empty((5, capacity))
     own = Own(
-        np.zeros(capacity, np.int64),
-        np.zeros(capacity, np.int64),
-        np.zeros(capacity, np.int64),
-        np.zeros(capacity, np.int64),
-        np.full(capacity, -1, np.int64),
-        np.full(capacity, np.nan),
-        np.zeros(capacity),
-        np.zeros(capacity),
-        np.zeros(capacity, np.int64),
-        np.zeros(capacity, np.int64),
-        np.zeros(capacity),
-        np.zeros(capacity),
-        np.zeros(capacity, np.int64),
-        np.zeros(6, np.int64),
-        np.zeros(2, np.int64),
+        item=whole[0],
+        orders=whole[1],
+        first=whole[2],
+        last=whole[3],
+        position=whole[4],
+        gap=real[0],
+        fast=real[1],
+        slow=real[2],
+        orders_28=whole[5],
+        orders_91=whole[6],
+        spend=real[3],
+        quantity=real[4],
+        streak=whole[7],
+        counts=np.zeros(6, np.int64),
+        times=np.zeros(2, np.int64),
     )
     purchases = _purchases(h, low, high, cat.product_item)
     _add_orders(h, low, high, purchases, as_of, cat.product_item, scratch.slot, own)
@@ -72,42 +73,43 @@ def _add_orders(
     items, orders, last, positions, counts = own.item, own.orders, own.last, own.position, own.counts
     first, gap, streak, fast, slow = own.first, own.gap, own.streak, own.fast, own.slow
     orders_28, orders_91, spend, pieces = own.orders_28, own.orders_91, own.spend, own.quantity
-    position = 0
+    position, n = 0, np.uint32(0)
     for order in range(low, high):
         if not _has_item(start[order], start[order + 1], product, quantity, product_item):
             continue
         at = times[order]
         days = (as_of - at) / DAY
         faded = FADE_BASKETS ** np.float64(purchases - 1 - position), 0.5 ** (days / HALF_LIFE)
-        recent, size, new = position >= purchases - 5, 0, 0
+        lately, before, size = (np.int64(days < 28), np.int64(days < 91)), n, 0
         for line in range(start[order], start[order + 1]):
             item = product_item[product[line]] if product[line] >= 0 else -1
             if item < 0 or quantity[line] <= 0:
                 continue
-            k = slots[item]
-            if k < 0:
-                k = counts[0]
-                counts[0] += 1
-                slots[item] = k
-                items[k], first[k] = item, at
-                new += 1
+            if slots[item] < 0:
+                slots[item], k = n, n
+                n += np.uint32(1)
+                size += 1
+                items[k], orders[k], first[k], last[k], positions[k], streak[k] = item, 1, at, at, position, 1
+                gap[k], fast[k], slow[k], spend[k], pieces[k] = np.nan, *faded, amount[line], quantity[line]
+                orders_28[k], orders_91[k] = lately
+                continue
+            k = np.uint32(slots[item])
             spend[k] += amount[line]
             pieces[k] += quantity[line]
             if positions[k] == position:
                 continue
-            gap[k] = (at - last[k]) / DAY if orders[k] > 0 else np.nan
-            streak[k] = streak[k] + 1 if orders[k] > 0 and positions[k] == position - 1 else 1
+            gap[k] = (at - last[k]) / DAY
+            streak[k] = streak[k] + 1 if positions[k] == position - 1 else 1
             orders[k] += 1
             last[k], positions[k] = at, position
             fast[k] += faded[0]
             slow[k] += faded[1]
-            orders_28[k] += days < 28
-            orders_91[k] += days < 91
+            orders_28[k] += lately[0]
+            orders_91[k] += lately[1]
             size += 1
-        counts[2] += size
-        counts[3] = size
-        counts[4] += new if recent else 0
-        counts[5] += size if recent else 0
+        counts[0], counts[2], counts[3] = n, counts[2] + size, size
+        counts[4] += n - before if position >= purchases - 5 else 0
+        counts[5] += size if position >= purchases - 5 else 0
         own.times[0] = at if position == 0 else own.times[0]
         own.times[1] = at
         position += 1

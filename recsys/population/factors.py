@@ -8,8 +8,12 @@ import numpy.typing as npt
 
 from recsys.population.facts import Factors, PopulationSpec
 
-TOGETHER = 4
+TOGETHER = 8
 """Items that are added to a customer's normal equations in one pass over them."""
+PANEL = 4
+"""Rows of a Cholesky factor that are taken off the rows below in one pass over those."""
+WIDE = np.uint64(2**64 - 8)
+"""Mask of a column: rows are read from a multiple of 8 on, in whole vectors; numbers left of the diagonal are waste."""
 
 
 def fit_factors(
@@ -53,62 +57,73 @@ def fold_in(factors: Factors, items: Any, weights: Any, n: int) -> Any:
     for k in range(0, n, TOGETHER):
         some = min(TOGETHER, n - k)
         for t in range(some):
-            confidence = alpha * weights[k + t]
+            confidence, row = alpha * weights[k + t], rows[items[k + t]]
             for i in range(f):
-                y[t, i] = np.float64(rows[items[k + t], i])
+                y[t, i] = np.float64(row[i])
                 b[i] += confidence * y[t, i]
                 scaled[t, i] = (confidence - 1.0) * y[t, i]
-        if some == TOGETHER:
-            _add_four(a, scaled, y)
-        else:
-            for t in range(some):
-                _add_one(a, scaled[t], y[t])
+        y[some:], scaled[some:] = 0.0, 0.0
+        _add_eight(a, y, scaled)
     _solve(a, b)
     return b
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_one(a: Any, scaled: Any, y: Any) -> None:
-    """Add the outer product of two vectors to the lower triangle; what lies above it is not kept."""
-    for i in range(len(y)):
-        row, x = a[i], scaled[i]
-        for j in range(min((i | 7) + 1, len(y))):
-            row[j] += x * y[j]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_four(a: Any, scaled: Any, y: Any) -> None:
-    """`_add_one` of four items after each other, number by number: a quarter of the reading and writing."""
-    one, two, three, four = y[0], y[1], y[2], y[3]
-    for i in range(len(one)):
-        row, w, x, u, v = a[i], scaled[0, i], scaled[1, i], scaled[2, i], scaled[3, i]
-        for j in range(min((i | 7) + 1, len(one))):
-            row[j] = (((row[j] + w * one[j]) + x * two[j]) + u * three[j]) + v * four[j]
+def _add_eight(a: Any, y: Any, scaled: Any) -> None:
+    """Add the outer products of TOGETHER items to the upper triangle, number by number, one item after the other."""
+    s0, s1, s2, s3 = scaled[0], scaled[1], scaled[2], scaled[3]
+    s4, s5, s6, s7 = scaled[4], scaled[5], scaled[6], scaled[7]
+    f = np.uint64(len(s0))
+    for i in range(f):
+        row, y0, y1, y2, y3 = a[i], y[0, i], y[1, i], y[2, i], y[3, i]
+        y4, y5, y6, y7 = y[4, i], y[5, i], y[6, i], y[7, i]
+        for j in range(i & WIDE, f):  # no sign: no index is looked at for counting from the end
+            four = (((row[j] + y0 * s0[j]) + y1 * s1[j]) + y2 * s2[j]) + y3 * s3[j]
+            row[j] = (((four + y4 * s4[j]) + y5 * s5[j]) + y6 * s6[j]) + y7 * s7[j]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _solve(a: Any, b: Any) -> None:
-    """Solve a x = b by Cholesky on the lower triangle of `a`; x replaces b. Row updates, always in the same order."""
+    """Solve a x = b by Cholesky on the upper triangle of `a`; x replaces b. Row updates, always in the same order."""
     f = len(b)
-    column = np.empty(f)  # contiguous copy, so that the row update is one vector operation
-    for j in range(f):
-        pivot = np.sqrt(max(a[j, j], 1e-12))
-        a[j, j] = pivot
-        for i in range(j + 1, f):
-            a[i, j] /= pivot
-            column[i] = a[i, j]
-        for i in range(j + 1, f):
-            factor = column[i]
-            for k in range(j + 1, i + 1):
-                a[i, k] -= factor * column[k]
-    for i in range(f):
-        for k in range(i):
-            b[i] -= a[i, k] * b[k]
-        b[i] /= a[i, i]
+    for low in range(0, f, PANEL):
+        _factor_panel(a, b, low, min(low + PANEL, f))
+        if low + PANEL < f:
+            _take_off_panel(a, np.uint64(low))
     for i in range(f - 1, -1, -1):
         b[i] /= a[i, i]
         for k in range(i):
-            b[k] -= a[i, k] * b[i]
+            b[k] -= a[k, i] * b[i]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _factor_panel(a: Any, b: Any, low: int, high: int) -> None:
+    """Rows `low:high` of the factor; `b` is solved forward by them on the way."""
+    f = np.uint64(len(b))
+    for j in range(np.uint64(low), np.uint64(high)):
+        row = a[j]
+        pivot = np.sqrt(max(row[j], 1e-12))
+        row[j] = pivot
+        b[j] /= pivot
+        solved = b[j]
+        for k in range(j + np.uint64(1), f):
+            row[k] /= pivot
+            b[k] -= row[k] * solved
+        for i in range(j + np.uint64(1), np.uint64(high)):
+            below, factor = a[i], row[i]
+            for k in range(i, f):
+                below[k] -= factor * row[k]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _take_off_panel(a: Any, low: Any) -> None:
+    """Take what the PANEL rows from `low` on explain off the rows below, one after the other, number by number."""
+    f, first = np.uint64(len(a)), low + np.uint64(PANEL)
+    r0, r1, r2, r3 = a[low], a[low + np.uint64(1)], a[low + np.uint64(2)], a[low + np.uint64(3)]
+    for i in range(first, f):
+        row, f0, f1, f2, f3 = a[i], r0[i], r1[i], r2[i], r3[i]
+        for k in range(i & WIDE, f):
+            row[k] = (((row[k] - f0 * r0[k]) - f1 * r1[k]) - f2 * r2[k]) - f3 * r3[k]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -68,19 +68,20 @@ def test_transition_rate_is_counted_over_consecutive_baskets() -> None:
     assert found.rate[latte, at] == pytest.approx((1 + SHRINK * 0.5) / (1 + SHRINK))
 
 
-def test_fold_in_solves_the_normal_equations() -> None:
-    """A customer's factors equal the dense solution of the paper's normal equations."""
-    whole, spec = random_snapshot(13, 40), PopulationSpec(factors=8, iterations=3)
+@pytest.mark.parametrize(("size", "bought"), [(8, 3), (6, 1), (13, 19), (16, 16)])
+def test_fold_in_solves_the_normal_equations(size: int, bought: int) -> None:
+    """A customer's factors equal the dense solution of the paper's normal equations, whole blocks or not."""
+    whole, spec = random_snapshot(13, 40, n_products=24), PopulationSpec(factors=size, iterations=3)
     n = whole.catalogue.n_items
     factors = fit_factors(pairs_of(whole), whole.history.n_customers, n, spec, threads=1)
-    items, weights = np.array([1, 4, 6]), np.array([0.7, 1.4, 2.0])
+    items, weights = np.arange(n - 1, -1, -1)[:bought], 0.7 + 0.2 * np.arange(bought)
     y = factors.item.astype(np.float64)
     confidence = np.ones(n)
     confidence[items] = spec.alpha * weights
     liked = np.zeros(n)
     liked[items] = 1
-    wanted = np.linalg.solve((y.T * confidence) @ y + spec.regularization * np.eye(8), y.T @ (confidence * liked))
-    np.testing.assert_allclose(fold_in(factors, items, weights, 3), wanted, rtol=1e-8)
+    wanted = np.linalg.solve((y.T * confidence) @ y + spec.regularization * np.eye(size), y.T @ (confidence * liked))
+    np.testing.assert_allclose(fold_in(factors, items, weights, bought), wanted, rtol=1e-8)
 
 
 def test_even_customers_like_even_items() -> None:
