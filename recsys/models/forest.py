@@ -1,13 +1,13 @@
 """A LightGBM model read from its text and evaluated without LightGBM."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.models import forest_kernel, shap
-from recsys.models.forest_kernel import ALL, CutTables, StepTables, TreeTables
+from recsys.models.forest_kernel import MOST_LEAVES, CutTables, StepTables, TreeTables
 from recsys.models.forest_text import (
     NAN_IS_ZERO,
     NAN_RIGHT,
@@ -20,7 +20,7 @@ from recsys.models.forest_text import (
 from recsys.models.rows import Floats, Rows, checked_rows
 from recsys.models.shap import PathTables
 
-FEW_ROWS = 16
+FEW_ROWS = 8
 """Below this many rows a walk down each tree is cheaper than the bit-sliced kernel."""
 
 
@@ -50,9 +50,9 @@ class Forest:
             UnsupportedModel: categorical splits, linear leaves, several classes or a random forest.
         """
         model = parse_model(text)
-        trees, cuts = _tables(model)
+        trees, steps, cuts = _tables(model)
         nodes = max((2 * len(tree.feature) + 1 for tree in model.trees), default=1)
-        return cls(model.feature_names, model.objective, text, trees, cuts, _steps(trees), _paths(model), nodes)
+        return cls(model.feature_names, model.objective, text, trees, cuts, steps, _paths(model), nodes)
 
     @property
     def kind(self) -> str:
@@ -67,8 +67,11 @@ class Forest:
     def raw(self, X: Rows) -> Floats:
         """Raw scores (n,) of rows (n, f)."""
         X = checked_rows(X, self.feature_names)
-        if len(X) >= FEW_ROWS:
-            scores: Floats = forest_kernel.slice_rows(X, self.trees, self.cuts, self.nodes)
+        if len(X) >= FEW_ROWS and self.nodes < 2 * MOST_LEAVES:
+            thresholds = self.cuts.rounded if X.dtype == np.float32 else self.cuts.threshold
+            scores: Floats = forest_kernel.slice_rows(
+                X, self.trees, self.steps, self.cuts.first, thresholds, self.nodes
+            )
         elif X.dtype == np.float32:
             scores = forest_kernel.step(X, self.steps)
         else:
@@ -98,13 +101,23 @@ def _column(model: ModelText, name: str, dtype: Any) -> npt.NDArray[Any]:
     return np.concatenate([np.empty(0, dtype), *arrays]).astype(dtype)
 
 
-def _tables(model: ModelText) -> tuple[TreeTables, CutTables]:
+class _Columns(NamedTuple):
+    """The columns that splits compare (columns,), see `StepTables`, and that of each split (splits,)."""
+
+    feature: npt.NDArray[np.uint32]
+    nan: npt.NDArray[np.float32]
+    zero: npt.NDArray[np.float32]
+    of: npt.NDArray[np.int64]
+
+
+def _tables(model: ModelText) -> tuple[TreeTables, StepTables, CutTables]:
     splits = [len(tree.feature) for tree in model.trees]
     feature, threshold = _column(model, "feature", np.int32), _column(model, "threshold", np.float64)
     missing = _column(model, "missing", np.uint8)
     zero_right = np.where(missing >= ZERO_LEFT, missing == ZERO_RIGHT, threshold < 0.0)
     nan_right = np.where(missing == NAN_IS_ZERO, threshold < 0.0, (missing == NAN_RIGHT) | (missing == ZERO_RIGHT))
-    cut, cuts = _cuts(feature, threshold, zero_right, nan_right)
+    columns, rounded = _columns(feature, threshold, zero_right, nan_right), _rounded(threshold)
+    cut, cuts = _cuts(columns, threshold, rounded)
     trees = TreeTables(
         first=np.concatenate([[0], np.cumsum(splits)]).astype(np.int64),
         feature=feature,
@@ -116,40 +129,37 @@ def _tables(model: ModelText) -> tuple[TreeTables, CutTables]:
         cut=cut,
         leaf_value=_column(model, "leaf_value", np.float64),
     )
-    return trees, cuts
+    numbered = forest_kernel.number_nodes(trees, columns.of, rounded)
+    return trees, StepTables._make([*numbered, *columns[:3]]), cuts
 
 
-def _cuts(feature: Any, threshold: Any, zero_right: Any, nan_right: Any) -> tuple[npt.NDArray[np.int32], CutTables]:
-    """Number the distinct splits: by feature, then threshold."""
-    keys = np.stack([feature, threshold, zero_right, nan_right], axis=1).astype(np.float64)
-    distinct, cut = np.unique(keys, axis=0, return_inverse=True)
-    features, first = np.unique(distinct[:, 0], return_index=True)
-    cuts = CutTables(
-        feature=features.astype(np.int32),
-        first=np.append(first, len(distinct)).astype(np.int64),
-        threshold=np.ascontiguousarray(distinct[:, 1]),
-        zero_right=np.where(distinct[:, 2] > 0, ALL, np.uint64(0)),
-        nan_right=np.where(distinct[:, 3] > 0, ALL, np.uint64(0)),
-    )
-    return cut.ravel().astype(np.int32), cuts
-
-
-def _steps(trees: TreeTables) -> StepTables:
+def _columns(feature: Any, threshold: Any, zero_right: Any, nan_right: Any) -> _Columns:
     """A column for each feature and way of taking its missing values; 0 stands for itself where it compares as it goes.
 
     NaN goes right and -inf left, whatever the threshold, as `value <= threshold` leads left.
     """
-    zero = np.where(trees.zero_right == (trees.threshold < 0.0), 0, np.where(trees.zero_right, 1, 2))
-    kinds = np.stack([trees.feature, trees.nan_right, zero], axis=1).astype(np.int64)
-    distinct, column = np.unique(kinds, axis=0, return_inverse=True)
+    zero = np.where(zero_right == (threshold < 0.0), 0, np.where(zero_right, 1, 2))
+    kinds = np.stack([feature, nan_right, zero], axis=1).astype(np.int64)
+    distinct, of = np.unique(kinds, axis=0, return_inverse=True)
+    missing = np.where(distinct[:, 1] > 0, np.nan, -np.inf).astype(np.float32)
+    nought = np.array([0.0, np.nan, -np.inf], np.float32)[distinct[:, 2]]
+    return _Columns(distinct[:, 0].astype(np.uint32), missing, nought, of.ravel())
+
+
+def _rounded(threshold: Floats) -> npt.NDArray[np.float32]:
+    """Thresholds rounded down: no float32 lies between one and its own."""
     with np.errstate(over="ignore"):
-        rounded = trees.threshold.astype(np.float32)
-    rounded = np.where(rounded > trees.threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
-    feature, nan, zero = distinct.T
-    missing = np.where(nan > 0, np.nan, -np.inf).astype(np.float32)
-    nought = np.array([0.0, np.nan, -np.inf], np.float32)[zero]
-    numbered = forest_kernel.number_nodes(trees, column.ravel(), rounded)
-    return StepTables._make([*numbered, feature.astype(np.uint32), missing, nought])
+        near = threshold.astype(np.float32)
+    return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)
+
+
+def _cuts(columns: _Columns, threshold: Floats, rounded: Any) -> tuple[npt.NDArray[np.int32], CutTables]:
+    """Number the distinct splits: by column, then threshold."""
+    keys = np.stack([columns.of, threshold], axis=1)
+    distinct, sample, cut = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    first = np.searchsorted(distinct[:, 0], np.arange(len(columns.feature) + 1))
+    cuts = CutTables(first.astype(np.int64), threshold[sample], rounded[sample])
+    return cut.ravel().astype(np.int32), cuts
 
 
 def _paths(model: ModelText) -> PathTables:

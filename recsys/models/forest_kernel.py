@@ -1,8 +1,9 @@
 """Evaluating a forest: a bit-sliced kernel for many rows, a walk without branches for few; both give the same bits.
 
-Bit-slicing: one 64-bit word stands for 64 rows. For every distinct cut (feature, threshold, sides of zero and NaN) a
-mask says which rows go right; a tree then divides its word of rows split by split, and each leaf adds its value to the
-rows left in its word. Every row meets the trees in order, so its sum does not depend on the other rows.
+Bit-slicing: one 64-bit word stands for 64 rows. For every distinct cut (column, threshold) a mask says which rows go
+left; a tree then divides its words of rows split by split, without asking which rows they are, and each leaf writes its
+number beside the rows left in its words. Every row meets the trees in order, so its sum does not depend on the other
+rows. Comparing 64 rows with a cut at once is that of RapidScorer (Ye et al., "RapidScorer", KDD 2018, section 4).
 """
 
 from typing import Any, NamedTuple
@@ -10,20 +11,22 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
-ZERO = float(np.float32(1e-35))
+from recsys.models.words import ROWS, WORDS, at_most, divide, write
+
+ZERO = np.float32(1e-35)
 """LightGBM takes a value of at most this size for 0 (kZeroThreshold)."""
 
-WORDS = 4
-"""Words of 64 rows that one pass over the forest handles."""
+BLOCK = ROWS * WORDS
+"""Rows of one pass over the forest."""
 
-BLOCK = 64 * WORDS
-"""Rows of one pass."""
+TOGETHER = 4
+"""Trees whose leaves are added in one go."""
 
-ONE, ALL = np.uint64(1), np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+MOST_LEAVES = 256
+"""Leaves of a tree that a byte can number."""
+
+ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 class TreeTables(NamedTuple):
@@ -51,16 +54,14 @@ class TreeTables(NamedTuple):
 
 
 class CutTables(NamedTuple):
-    """The distinct splits by feature; `feature[g]` owns the cuts `first[g]:first[g+1]`, thresholds ascending.
+    """The distinct cuts by column of `StepTables`: column c owns the cuts `first[c]:first[c+1]`.
 
-    `zero_right` and `nan_right` (cuts,) are all-ones words where 0 or NaN go right, else 0.
+    threshold (cuts,) is that of the splits, for rows float64; `rounded` (cuts,) that of `StepTables`, for rows float32.
     """
 
-    feature: npt.NDArray[np.int32]
     first: npt.NDArray[np.int64]
     threshold: npt.NDArray[np.float64]
-    zero_right: npt.NDArray[np.uint64]
-    nan_right: npt.NDArray[np.uint64]
+    rounded: npt.NDArray[np.float32]
 
 
 class StepTables(NamedTuple):
@@ -86,16 +87,6 @@ class StepTables(NamedTuple):
     feature: npt.NDArray[np.uint32]
     nan: npt.NDArray[np.float32]
     zero: npt.NDArray[np.float32]
-
-
-@intrinsic
-def trailing_zeros(_context: Any, word: Any) -> Any:  # noqa: ARG001 (numba reads the parameter's name)
-    """Number of zero bits below the lowest one of a non-zero 64-bit word."""
-
-    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint64(types.uint64), generate
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -197,92 +188,101 @@ def number_nodes(trees: TreeTables, column: Any, threshold: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def slice_rows(X: Any, trees: TreeTables, cuts: CutTables, nodes: int) -> Any:
-    """Raw scores (n,) of the rows of X (n, f), `BLOCK` rows at a time; `nodes` is the size of the largest tree."""
+def slice_rows(X: Any, trees: TreeTables, steps: StepTables, first: Any, thresholds: Any, nodes: int) -> Any:
+    """Raw scores (n,) of the rows of X (n, f), `BLOCK` rows at a time.
+
+    `first` and `thresholds` are those of `CutTables`, the latter of the type of X; `nodes` is the size of the largest
+    tree, which has at most `MOST_LEAVES` leaves.
+    """
     out = np.zeros(X.shape[0])
-    masks = np.empty((cuts.threshold.size, WORDS), np.uint64)
-    words = np.empty((nodes, WORDS), np.uint64)
-    values, place = np.empty(BLOCK), np.empty(BLOCK, np.int32)
-    for first in range(0, X.shape[0], BLOCK):
-        rows = min(BLOCK, X.shape[0] - first)
-        masks[:] = 0
-        for group in range(cuts.feature.size):
-            _fill_masks(X, first, rows, cuts, group, masks, values, place)
-        for tree in range(trees.first.size - 1):
-            _divide(tree, rows, trees, masks, words)
-            _add_leaves(tree, trees, words, out[first : first + rows])
+    columns = np.empty((steps.feature.size, BLOCK), X.dtype)
+    masks, words = np.empty((thresholds.size, WORDS), np.uint64), np.empty((nodes, WORDS), np.uint64)
+    leaves = np.empty((TOGETHER, BLOCK), np.uint8)
+    for begin in range(0, X.shape[0], BLOCK):
+        block = X[begin : begin + BLOCK]
+        _fill_columns(block, steps, columns)
+        _fill_masks(columns, block.shape[0], first, thresholds, masks)
+        _add_trees(block.shape[0], trees, masks, words, leaves, out[begin : begin + BLOCK])
     return out
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _fill_masks(
-    X: Any, first: int, rows: int, cuts: CutTables, group: int, masks: Any, values: Any, place: Any
-) -> None:
-    """Set `masks[cut]` for all cuts of one feature: bit r says that row `first + r` goes right."""
-    begin, end = cuts.first[group], cuts.first[group + 1]
-    zeros, nans = np.zeros(WORDS, np.uint64), np.zeros(WORDS, np.uint64)
-    for r in range(rows):
-        value = float(X[first + r, cuts.feature[group]])
-        if np.isnan(value):
-            nans[r >> 6] |= ONE << np.uint64(r & 63)
-            value = -np.inf
-        elif abs(value) <= ZERO:
-            zeros[r >> 6] |= ONE << np.uint64(r & 63)
-            value = -np.inf
-        values[r] = value
-    _count_below(cuts.threshold[begin:end], values, rows, place)
-    for r in range(rows):
-        if place[r] > 0:
-            masks[begin + place[r] - 1, r >> 6] |= ONE << np.uint64(r & 63)
-    above = np.zeros(WORDS, np.uint64)
-    for cut in range(end - 1, begin - 1, -1):
-        for k in range(WORDS):
-            above[k] |= masks[cut, k]
-            masks[cut, k] = above[k] | (zeros[k] & cuts.zero_right[cut]) | (nans[k] & cuts.nan_right[cut])
+def _fill_columns(X: Any, steps: StepTables, columns: Any) -> None:
+    """Set `columns` (columns, ≥ n) to what `columns_of` makes of each row of X (n, f)."""
+    for at in range(columns.shape[0]):
+        column, feature = columns[at], steps.feature[at]
+        nan, zero = steps.nan[at], steps.zero[at]
+        for r in range(X.shape[0]):
+            column[r] = X[r, feature]
+        for r in range(X.shape[0]):  # apart from copying, and with choices in place of branches: vectors
+            value = zero if abs(column[r]) <= ZERO else column[r]
+            column[r] = nan if np.isnan(column[r]) else value
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _count_below(thresholds: Any, values: Any, rows: int, place: Any) -> None:
-    """`place[r]` = how many of the ascending thresholds lie below `values[r]`.
-
-    One binary search for all rows in step: without branches, so that the compiler uses vectors.
-    """
-    for r in range(rows):
-        place[r] = 0
-    width = thresholds.size
-    while width > 1:
-        half = width >> 1
-        for r in range(rows):
-            place[r] += np.int32(half) if thresholds[place[r] + half - 1] < values[r] else np.int32(0)
-        width -= half
-    for r in range(rows):
-        place[r] += np.int32(1) if thresholds[place[r]] < values[r] else np.int32(0)
+def _fill_masks(columns: Any, rows: int, first: Any, thresholds: Any, masks: Any) -> None:
+    """Set `masks[cut]` for all cuts: bit r says that row r goes left; bits beyond the rows are left to chance."""
+    flat, width = columns.reshape(-1), columns.shape[1]
+    for at in range(columns.shape[0]):
+        cuts = range(first[at], first[at + 1])
+        if _all_alike(columns[at], rows):  # what is told of one customer is the same beside all items
+            for cut in cuts:
+                masks[cut, :] = ALL if columns[at, 0] <= thresholds[cut] else np.uint64(0)
+            continue
+        for cut in cuts:
+            for k in range((rows + ROWS - 1) // ROWS):
+                masks[cut, k] = at_most(flat, at * width + k * ROWS, thresholds[cut])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _divide(tree: int, rows: int, trees: TreeTables, masks: Any, words: Any) -> None:
-    """Set `words[node]` of one tree: bit r says that row r of the block reaches the node."""
-    for k in range(WORDS):
-        rest = rows - 64 * k
-        words[0, k] = ALL if rest >= 64 else (ONE << np.uint64(max(rest, 0))) - ONE
-    base = trees.first[tree]
-    for node in range(trees.first[tree + 1] - base):
-        left, right, cut = trees.left[base + node], trees.right[base + node], trees.cut[base + node]
-        for k in range(WORDS):
-            word, mask = words[node, k], masks[cut, k]
-            words[right, k] = word & mask
-            words[left, k] = word & ~mask
+def _all_alike(column: Any, rows: int) -> bool:
+    """Whether the rows have one value, or none has any."""
+    differs, value = False, column[0]
+    for r in range(rows):
+        differs |= (column[r] != value) & ((column[r] == column[r]) | (value == value))  # noqa: PLR0124 (NaN)
+    return not differs
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_leaves(tree: int, trees: TreeTables, words: Any, out: Any) -> None:
-    """Add each leaf's value to the rows that reach it."""
-    base = trees.first[tree]
-    splits = trees.first[tree + 1] - base
-    for leaf in range(splits + 1):
-        value = trees.leaf_value[base + tree + leaf]
-        for k in range(WORDS):
-            word = words[splits + leaf, k]
-            while word != 0:
-                out[64 * k + np.int64(trailing_zeros(word))] += value
-                word &= word - ONE
+def _add_trees(rows: int, trees: TreeTables, masks: Any, words: Any, leaves: Any, out: Any) -> None:
+    """Add the leaf of every row to its sum in `out`, tree by tree; a few trees a pass, since sums wait in memory."""
+    n_trees = trees.first.size - 1
+    for begin in range(0, n_trees, TOGETHER):
+        end = min(begin + TOGETHER, n_trees)
+        for tree in range(begin, end):
+            _number_leaves(tree, rows, trees, masks, words, leaves[tree - begin])
+        if end - begin == TOGETHER:
+            _add_four(begin, rows, trees, leaves, out)
+            continue
+        for tree in range(begin, end):
+            value, leaf = _values(tree, trees), leaves[tree - begin]
+            for r in range(rows):
+                out[r] += value[leaf[r]]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _number_leaves(tree: int, rows: int, trees: TreeTables, masks: Any, words: Any, leaf: Any) -> None:
+    """Set `leaf[r]` to the number of the leaf that row r reaches in one tree."""
+    base, end = trees.first[tree], trees.first[tree + 1]
+    left, right, cut, splits = trees.left[base:end], trees.right[base:end], trees.cut[base:end], end - base
+    words[0, :] = ALL
+    for node in range(splits):
+        divide(words, node, left[node], right[node], masks, cut[node])
+    for k in range((rows + ROWS - 1) // ROWS):
+        for number in range(splits + 1):
+            write(leaf, k * ROWS, words[splits + number, k], number)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _values(tree: int, trees: TreeTables) -> Any:
+    """Values of the leaves of a tree."""
+    return trees.leaf_value[trees.first[tree] + tree :]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_four(tree: int, rows: int, trees: TreeTables, leaves: Any, out: Any) -> None:
+    """Add the leaves of `TOGETHER` trees, the first of them `tree`, in their order."""
+    a, b, c, d = _values(tree, trees), _values(tree + 1, trees), _values(tree + 2, trees), _values(tree + 3, trees)
+    at, bt, ct, dt = leaves[0], leaves[1], leaves[2], leaves[3]
+    for r in range(rows):
+        out[r] = out[r] + a[at[r]] + b[bt[r]] + c[ct[r]] + d[dt[r]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recsys.models import forest_kernel
 from recsys.models.forest import Forest
-from tests.models.forests import delicate_rows, random_model, trained_model
+from tests.models.forests import delicate_rows, random_model, random_tree, trained_model
 
 seeds = st.integers(0, 2**32 - 1)
 boosters = st.builds(
@@ -67,10 +67,38 @@ def test_all_kernels_agree(seed, n):
     forest = Forest.from_text(text)
     X = delicate_rows(seed, n, 4, thresholds, np.float32)
 
-    sliced = forest_kernel.slice_rows(X, forest.trees, forest.cuts, forest.nodes)
+    cuts = forest.cuts
+    sliced = forest_kernel.slice_rows(X, forest.trees, forest.steps, cuts.first, cuts.rounded, forest.nodes)
     stepped = forest_kernel.step(X, forest.steps)
 
     np.testing.assert_array_equal([sliced, stepped], [forest_kernel.walk(X, forest.trees)] * 2)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=seeds, n=st.integers(16, 300), dtype=st.sampled_from([np.float32, np.float64]))
+def test_columns_that_are_alike_in_all_rows_score_as_in_lightgbm(seed, n, dtype):
+    """Columns of one value in every row, or in all but those where it is missing, change no bit."""
+    text, thresholds = random_model(seed, 8, 40, 6)
+    X = delicate_rows(seed, n, 6, thresholds, dtype)
+    X[:, :4] = X[0, :4]
+    X[5::7, 2:4] = np.nan
+
+    raw = Forest.from_text(text).raw(X)
+
+    np.testing.assert_array_equal(raw, lightgbm.Booster(model_str=text).predict(X, raw_score=True, num_threads=1))
+
+
+@pytest.mark.parametrize("leaves", [255, 256, 257, 400])
+def test_trees_of_more_leaves_than_a_byte_numbers_score_as_in_lightgbm(leaves):
+    """Trees around 256 leaves score as in LightGBM."""
+    tree = random_tree(np.random.default_rng(leaves), 0, leaves, 4)
+    text, _ = random_model(0, 1, 1, 4)
+    text = text[: text.index("Tree=0")] + tree.text + text[text.index("end of trees") :]
+    X = delicate_rows(leaves, 300, 4, np.array(tree.thresholds), np.float32)
+
+    raw = Forest.from_text(text).raw(X)
+
+    np.testing.assert_array_equal(raw, lightgbm.Booster(model_str=text).predict(X, raw_score=True, num_threads=1))
 
 
 @settings(max_examples=40, deadline=None)
@@ -118,7 +146,7 @@ def test_a_forest_of_no_trees_scores_zero():
     np.testing.assert_array_equal(Forest.from_text(text).raw(np.ones((50, 3))), np.zeros(50))
 
 
-@pytest.mark.parametrize("n", [0, 1, 15, 16, 64, 255, 256, 257, 1025])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 63, 64, 65, 255, 256, 257, 1025])
 def test_every_block_size_is_covered(n):
     """Row counts around the sizes of words and blocks score as in LightGBM."""
     booster = trained_model(3, objective="binary")
