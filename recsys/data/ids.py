@@ -91,7 +91,7 @@ class IdMap(Texts):
 
     def index(self, external: str) -> int:
         """Index of `external`, or `ABSENT`; log2(n) comparisons."""
-        return int(_find(self.offsets, self.blob, np.frombuffer(external.encode(), np.uint8)))
+        return int(find(self.offsets, self.blob, np.frombuffer(external.encode(), np.uint8)))
 
     def forgets(self, external: str) -> bool:  # noqa: ARG002  `recsys.data.forgetting` knows erased ones
         """Whether what is held of `external` is erased: of plain ids nothing is."""
@@ -104,7 +104,7 @@ class IdMap(Texts):
 
 
 @numba.njit(cache=True, nogil=True)
-def _find(offsets: Any, blob: Any, wanted: Any) -> Any:
+def find(offsets: Any, blob: Any, wanted: Any) -> Any:
     """Position of the bytes `wanted` among sorted texts, `ABSENT` if they are none of them."""
     low, high = 0, offsets.size - 1
     while low < high:

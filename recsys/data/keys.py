@@ -20,7 +20,7 @@ HALF = np.uint64(33)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _fed(state: Any, text: Any, low: int, high: int) -> Any:
+def fed(state: Any, text: Any, low: int, high: int) -> Any:
     """FNV-1a state after the bytes `text[low:high]`."""
     for i in range(low, high):
         state = (state ^ np.uint64(text[i])) * PRIME
@@ -36,10 +36,21 @@ def _closed(state: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def opened(customer: Any) -> Any:
+    """State after the UTF-8 bytes of a customer's id, uint8; all keys of the customer go on from it."""
+    return _closed(fed(OFFSET, customer, 0, len(customer)))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def key_in(state: Any, text: Any, low: int, high: int) -> Any:
+    """Key of the order with the UTF-8 name `text[low:high]` of the customer who left `state`."""
+    return _closed(fed(state, text, low, high))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def key_of_bytes(customer: Any, order: Any) -> Any:
     """Key of one order from the UTF-8 bytes of both ids, uint8 arrays."""
-    state = _closed(_fed(OFFSET, customer, 0, len(customer)))
-    return _closed(_fed(state, order, 0, len(order)))
+    return key_in(opened(customer), order, 0, len(order))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -67,11 +78,11 @@ def _keys(
 ) -> None:
     digits = np.empty(24, np.uint8)
     for i in range(len(keys)):
-        state = _closed(_fed(OFFSET, customer_text, customer_bounds[i], customer_bounds[i + 1]))
+        state = _closed(fed(OFFSET, customer_text, customer_bounds[i], customer_bounds[i + 1]))
         if named[i]:
-            state = _fed(state, order_text, order_bounds[i], order_bounds[i + 1])
+            state = fed(state, order_text, order_bounds[i], order_bounds[i + 1])
         else:
-            state = _fed(state, digits, _instant_text(seconds[i], digits), len(digits))
+            state = fed(state, digits, _instant_text(seconds[i], digits), len(digits))
         keys[i] = _closed(state)
 
 

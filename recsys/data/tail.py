@@ -1,23 +1,20 @@
 """Tail: what a customer did since the snapshot, laid over its rows so that kernels see one sorted history."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, overload
 
-import numba
 import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
 
-from recsys.data.history import UNKNOWN_CODE, HistoryArrays, PurchaseHistory, order_key, visible_orders
-from recsys.data.ids import ABSENT, IdMap
+from recsys.data.history import HistoryArrays, order_key, visible_orders
+from recsys.data.ids import ABSENT
+from recsys.data.laying import BASKET, BOUGHT, LINE, NONE, ORDER, REFUNDED, laid_over
 from recsys.data.snapshot import Snapshot
 
-BASKET_KEY = 2**64 - 1
-"""Key of the basket a request carries; it sorts after every order of the same second."""
 
-
-@dataclass(frozen=True, slots=True)
-class EventLine:
+class EventLine(Struct, frozen=True, gc=False):
     """One line of a purchase or refund. `quantity` < 0 is a return; `amount`, `discount` in minor units."""
 
     product_id: str
@@ -26,8 +23,7 @@ class EventLine:
     discount: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OrderEvent:
+class OrderEvent(Struct, frozen=True, gc=False):
     """A purchase or refund reported while serving.
 
     `refund` events never share the key of the order they refund, so both count; a purchase shares the key of the same
@@ -47,6 +43,136 @@ class OrderEvent:
         """Key of the order this event stands for."""
         named = self.order_id is not None and not self.refund
         return order_key(self.customer_id, str(self.order_id) if named else f"!{self.event_id}")
+
+
+class OrderRow(NamedTuple):
+    """An `OrderEvent` of a customer who is named elsewhere; `lines` are the fields of an `EventLine`."""
+
+    event_id: str
+    occurred_at: int
+    order_id: str | None
+    store_id: str | None
+    channel: str | None
+    refund: bool
+    lines: Iterable[tuple[str, float, int, int]]
+
+
+class PackedOrders(Sequence[OrderEvent]):
+    """Orders of one customer as the kernel reads them, see `laid_over`: packed once, read for many answers."""
+
+    __slots__ = ("customer", "numbers", "quantity", "size", "text")
+
+    def __init__(self, customer_id: str, rows: Iterable[OrderRow]) -> None:
+        texts: list[bytes] = []
+        numbers: list[int] = []
+        quantities: list[float] = []
+        self.size = 0
+        for event_id, occurred_at, order_id, store_id, channel, refund, lines in rows:
+            self.size += 1
+            numbers += (occurred_at, REFUNDED if refund else BOUGHT)
+            _pack_order((event_id, order_id, store_id, channel), lines, texts, numbers, quantities)
+        self.customer = _bytes_array(customer_id.encode())
+        self._keep(texts, numbers, quantities)
+
+    @classmethod
+    def of(cls, events: Sequence[OrderEvent]) -> "PackedOrders":
+        """Events of one customer."""
+        return events if isinstance(events, cls) else cls(events[0].customer_id if events else "", map(_row, events))
+
+    def with_basket(self, basket: Sequence[EventLine], as_of: int) -> "PackedOrders":
+        """These orders, and lines that count as bought at `as_of` [s]."""
+        texts, numbers, quantities = [self.text.tobytes()], self.numbers.tolist(), self.quantity.tolist()
+        numbers += (as_of, BASKET)
+        _pack_order(("", None, None, None), map(_fields, basket), texts, numbers, quantities)
+        whole = PackedOrders("", ())
+        whole.customer, whole.size = self.customer, self.size + 1
+        whole._keep(texts, numbers, quantities)
+        return whole
+
+    def _keep(self, texts: list[bytes], numbers: list[int], quantities: list[float]) -> None:
+        self.text = _bytes_array(b"".join(texts))
+        self.numbers, self.quantity = np.array(numbers, np.int64), np.array(quantities, np.float64)
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds [bytes]."""
+        return self.text.nbytes + self.numbers.nbytes + self.quantity.nbytes + self.customer.nbytes
+
+    @property
+    def content(self) -> bytes:
+        """All that it says of the orders; equal for equal ones in the same sequence."""
+        return self.text.tobytes() + self.numbers.tobytes() + self.quantity.tobytes()
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> OrderEvent: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[OrderEvent]: ...
+
+    def __getitem__(self, index: int | slice) -> OrderEvent | Sequence[OrderEvent]:
+        return tuple(self)[index]
+
+    def __iter__(self) -> Iterator[OrderEvent]:
+        text, numbers, quantities = self.text.tobytes(), iter(self.numbers.tolist()), iter(self.quantity.tolist())
+        customer_id, char = self.customer.tobytes().decode(), 0
+
+        def told(length: int) -> str | None:
+            nonlocal char
+            if length == NONE:
+                return None
+            char += length
+            return text[char - length : char].decode()
+
+        for at in numbers:
+            sort, *lengths, count = islice(numbers, ORDER - 1)
+            event_id, order_id, store_id, channel = map(told, lengths)
+            lines = tuple(
+                EventLine(str(told(next(numbers))), quantity, next(numbers), next(numbers))
+                for quantity in islice(quantities, count)
+            )
+            yield OrderEvent(str(event_id), customer_id, at, lines, order_id, store_id, channel, sort == REFUNDED)
+
+
+def _pack_order(
+    names: Sequence[str | None],
+    lines: Iterable[tuple[str, float, int, int]],
+    texts: list[bytes],
+    numbers: list[int],
+    quantities: list[float],
+) -> None:
+    """One order after its instant and sort, as `laid_over` reads it."""
+    for name in names:
+        if name is None:
+            numbers.append(NONE)
+        else:
+            encoded = name.encode()
+            texts.append(encoded)
+            numbers.append(len(encoded))
+    place = len(numbers)
+    numbers.append(0)
+    for product_id, quantity, amount, discount in lines:
+        encoded = product_id.encode()
+        texts.append(encoded)
+        numbers += (len(encoded), amount, discount)
+        quantities.append(quantity)
+    numbers[place] = (len(numbers) - place) // LINE
+
+
+def _row(event: OrderEvent) -> OrderRow:
+    names = (event.order_id, event.store_id, event.channel)
+    return OrderRow(event.event_id, event.occurred_at, *names, event.refund, map(_fields, event.lines))
+
+
+def _fields(line: EventLine) -> tuple[str, float, int, int]:
+    return line.product_id, line.quantity, line.amount, line.discount
+
+
+def _bytes_array(text: bytes) -> npt.NDArray[np.uint8]:
+    """As an array that may be written, so that all of them are of one type to kernels."""
+    return np.frombuffer(bytearray(text), np.uint8)
 
 
 class CustomerRows(NamedTuple):
@@ -76,112 +202,21 @@ def rows_at(
     high = int(visible_orders(arrays.order_time, low, high, as_of))
     if not events and not basket:
         return CustomerRows(arrays, low, high, as_of)
-    fresh = _fresh_orders(snapshot, set(arrays.order_key[low:high].tolist()), events, as_of)
+    packed = PackedOrders.of(events)
     if basket:
-        fresh.append(_Order(as_of, BASKET_KEY, UNKNOWN_CODE, UNKNOWN_CODE, _coded(snapshot, basket)))
-    if not fresh:
-        return CustomerRows(arrays, low, high, as_of)
-    merged = _merge(arrays, low, high, fresh)
-    return CustomerRows(merged, 0, len(merged.order_time), as_of)
-
-
-class _Order(NamedTuple):
-    time: int
-    key: int
-    store: int
-    channel: int
-    lines: list[tuple[int, float, int, int]]
-
-
-def _fresh_orders(snapshot: Snapshot, seen: set[int], events: Iterable[OrderEvent], as_of: int) -> list[_Order]:
-    fresh = []
-    for event in events:
-        key = event.key()
-        if event.occurred_at > as_of or key in seen:
-            continue
-        seen.add(key)
-        store, channel = _code(snapshot.stores, event.store_id), _code(snapshot.channels, event.channel)
-        fresh.append(_Order(event.occurred_at, key, store, channel, _coded(snapshot, event.lines)))
-    return fresh
-
-
-def _code(ids: IdMap, external: str | None) -> int:
-    index = ids.index(external) if external is not None else ABSENT
-    return UNKNOWN_CODE if index == ABSENT else index
-
-
-def _coded(snapshot: Snapshot, lines: Iterable[EventLine]) -> list[tuple[int, float, int, int]]:
-    """Lines with product indices, in the sequence a snapshot keeps them."""
-    find = snapshot.catalogue.products.index
-    coded = ((find(line.product_id), float(np.float32(line.quantity)), line.amount, line.discount) for line in lines)
-    return sorted(coded)
-
-
-def _merge(arrays: HistoryArrays, low: int, high: int, fresh: list[_Order]) -> HistoryArrays:
-    """Snapshot orders `low:high` and `fresh` ones, sorted by (time, key)."""
-    fresh.sort(key=_when)
-    lines = [line for order in fresh for line in order.lines]
-    products, quantities, amounts, discounts = zip(*lines, strict=True) if lines else ((), (), (), ())
-    starts = [0, *accumulate(len(order.lines) for order in fresh)]
-    times, keys, stores, channels, _ = zip(*fresh, strict=True)
-    columns = (times, keys, stores, channels, starts, products, quantities, amounts, discounts)
-    added = HistoryArrays._make(np.array(column, kind) for column, kind in zip(columns, _KINDS, strict=True))
-    merged: HistoryArrays = _laid_over(arrays, low, high, added)
-    return merged
-
-
-_KINDS = tuple(each.dtype for each in PurchaseHistory.empty().arrays())
-"""Types of the columns of `HistoryArrays`."""
-
-
-def _when(order: _Order) -> tuple[int, int]:
-    return order.time, order.key
-
-
-@numba.njit(cache=True, nogil=True)
-def _laid_over(old: HistoryArrays, low: int, high: int, new: HistoryArrays) -> HistoryArrays:
-    """Orders `low:high` of `old` and all of `new`, both sorted by (time, key), in one history; ties: old ones first."""
-    n_orders = high - low + new.order_time.size
-    first_line, last_line = np.int64(old.line_start[low]), np.int64(old.line_start[high])
-    n_lines = last_line - first_line + new.line_product.size
-    out = HistoryArrays(
-        np.empty(n_orders, np.int64),
-        np.empty(n_orders, np.uint64),
-        np.empty(n_orders, np.uint16),
-        np.empty(n_orders, np.uint16),
-        np.zeros(n_orders + 1, np.uint32),
-        np.empty(n_lines, np.int32),
-        np.empty(n_lines, np.float32),
-        np.empty(n_lines, np.int64),
-        np.empty(n_lines, np.int32),
+        packed = packed.with_basket(basket, as_of)
+    products, stores, channels = snapshot.catalogue.products, snapshot.stores, snapshot.channels
+    merged: HistoryArrays = laid_over(
+        arrays,
+        low,
+        high,
+        as_of,
+        packed.customer,
+        packed.text,
+        packed.numbers,
+        packed.quantity,
+        (products.offsets, products.blob),
+        (stores.offsets, stores.blob),
+        (channels.offsets, channels.blob),
     )
-    left, right, line = low, 0, 0
-    for order in range(n_orders):
-        if right == new.order_time.size or (left < high and not _before(new, right, old, left)):
-            line = _copy_order(old, left, out, order, line)
-            left += 1
-        else:
-            line = _copy_order(new, right, out, order, line)
-            right += 1
-    return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _before(one: HistoryArrays, i: int, other: HistoryArrays, j: int) -> bool:
-    """Whether order `i` of `one` sorts before order `j` of `other`."""
-    if one.order_time[i] != other.order_time[j]:
-        return bool(one.order_time[i] < other.order_time[j])
-    return bool(one.order_key[i] < other.order_key[j])
-
-
-@numba.njit(cache=True, nogil=True)
-def _copy_order(source: HistoryArrays, i: int, out: HistoryArrays, order: int, line: int) -> int:
-    """Order `i` of `source` as `order` of `out`, its lines from `line` on; one past its last line."""
-    out.order_time[order], out.order_key[order] = source.order_time[i], source.order_key[i]
-    out.order_store[order], out.order_channel[order] = source.order_store[i], source.order_channel[i]
-    for at in range(source.line_start[i], source.line_start[i + 1]):
-        out.line_product[line], out.line_quantity[line] = source.line_product[at], source.line_quantity[at]
-        out.line_amount[line], out.line_discount[line] = source.line_amount[at], source.line_discount[at]
-        line += 1
-    out.line_start[order + 1] = line
-    return line
+    return CustomerRows(merged, 0, len(merged.order_time), as_of)

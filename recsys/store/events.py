@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
 import orjson
 from sqlalchemy import RowMapping, delete, func, select
 
 from recsys.data.looks import MOST_LOOKS, Look
-from recsys.data.tail import EventLine, OrderEvent
+from recsys.data.tail import EventLine, OrderEvent, OrderRow, PackedOrders
 from recsys.store.database import Database
 from recsys.store.erasure import erased_among
+from recsys.store.lately import Lately
 from recsys.store.schema import EVENTS
 
 Kind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accepted", "declined"]
@@ -27,8 +29,6 @@ Outcome = Literal["accepted", "repeated", "conflicting", "erased"]
 _BODY = ("customer_id", "kind", "occurred_at", "order_id", "store_id", "channel", "decision_id", "lines")
 _ORDER_COLUMNS = "event_id, customer_id, occurred_at, lines, order_id, store_id, channel, kind"
 _CHUNK = 500
-_EVER = 2**62
-"""A sequence number no event reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,13 @@ class Tail(NamedTuple):
     `looks` are there where they were asked for, in the sequence they were received; `last_sequence` counts them too.
     """
 
-    orders: tuple[OrderEvent, ...]
+    orders: PackedOrders
     last_sequence: int
     looks: tuple[Look, ...] = ()
 
 
-NO_TAIL = Tail((), 0)
+NO_ORDERS = PackedOrders("", ())
+NO_TAIL = Tail(NO_ORDERS, 0)
 
 
 class EventStore:
@@ -85,20 +86,19 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         sign = "?" if database.is_sqlite else "%s"
-        yes = "1" if database.is_sqlite else "true"
+        yes, no = ("1", "0") if database.is_sqlite else ("true", "false")
+        mine = f"FROM events WHERE customer_id = {sign} AND is_order ="
+        self._newest_of = f"SELECT max(sequence), count(*), (SELECT max(sequence) {mine} {no}) {mine} {yes}"
         self._orders_of = (
-            f"SELECT {_ORDER_COLUMNS}, sequence FROM events "
-            f"WHERE customer_id = {sign} AND is_order = {yes} ORDER BY sequence"
+            f"SELECT event_id, occurred_at, order_id, store_id, channel, kind, lines, sequence {mine} {yes} "
+            f"AND sequence <= {sign} ORDER BY sequence"
         )
-        no = "0" if database.is_sqlite else "false"
-        self._all_of = (
-            f"SELECT {_ORDER_COLUMNS}, sequence FROM events "
-            f"WHERE customer_id = {sign} AND is_order = {yes} AND sequence <= {sign} UNION ALL SELECT * FROM ("
-            f"SELECT {_ORDER_COLUMNS}, sequence FROM events WHERE customer_id = {sign} AND is_order = {no} "
-            f"AND kind IN {LOOK_KINDS} AND occurred_at > {sign} AND sequence <= {sign} "
-            f"ORDER BY sequence DESC LIMIT {MOST_LOOKS}) AS looks ORDER BY sequence"
+        self._looks_of = (
+            f"SELECT occurred_at, lines, kind, sequence {mine} {no} AND kind IN {LOOK_KINDS} AND occurred_at > {sign} "
+            f"AND sequence <= {sign} ORDER BY sequence DESC LIMIT {MOST_LOOKS}"
         )
         self._last_of = f"SELECT max(sequence) FROM events WHERE customer_id = {sign}"
+        self._lately = Lately()
 
     def append(self, events: Sequence[Event]) -> list[Outcome]:
         """Keep each event once, all in one durable transaction; one outcome an event, in the same sequence.
@@ -125,33 +125,54 @@ class EventStore:
 
     def orders_of(self, customer_id: str) -> tuple[OrderEvent, ...]:
         """Purchases and refunds of a customer, in the sequence they were received: one indexed read."""
-        return self.tail_of(customer_id).orders
+        return tuple(self.tail_of(customer_id).orders)
 
     def tail_of(self, customer_id: str, upto: int | None = None) -> Tail:
         """The orders of a customer with the sequence number of the newest; with `upto`, as they were at that number."""
-        rows = self._database.fetch(self._orders_of, (customer_id,))
         if upto is not None:
-            rows = [row for row in rows if row[-1] <= upto]
-        return Tail(tuple(_order(row[:-1]) for row in rows), rows[-1][-1]) if rows else NO_TAIL
+            return self._read_orders(customer_id, upto)
+        newest, count, _ = self._database.fetch(self._newest_of, (customer_id, customer_id))[0]
+        return self._orders_at(customer_id, newest, count)
 
     def tail_with_looks(self, customer_id: str, since: int, upto: int | None = None) -> Tail:
-        """`tail_of` and the newest MOST_LOOKS looks after an instant [s], still one indexed read."""
-        newest = _EVER if upto is None else upto
-        rows = self._database.fetch(self._all_of, (customer_id, newest, customer_id, since, newest))
-        if not rows:
+        """`tail_of` and the newest MOST_LOOKS looks after an instant [s]."""
+        newest, count, look = self._database.fetch(self._newest_of, (customer_id, customer_id))[0]
+        tail = self._orders_at(customer_id, newest, count) if upto is None else self._read_orders(customer_id, upto)
+        if look is None:
+            return tail
+        # no look of after that first read, which an order that is not in `tail` may have come before
+        rows = self._database.fetch(
+            self._looks_of, (customer_id, since, max(newest or 0, look) if upto is None else upto)
+        )
+        looks = tuple(_look(row) for row in reversed(rows))
+        return Tail(tail.orders, max(tail.last_sequence, rows[0][-1]), looks) if rows else tail
+
+    def _orders_at(self, customer_id: str, newest: int | None, count: int) -> Tail:
+        """The `count` orders of a customer up to `newest`, remembered or read."""
+        if newest is None:
+            self._lately.forget(customer_id)
             return NO_TAIL
-        orders = tuple(_order(row[:-1]) for row in rows if row[-2] in ORDER_KINDS)
-        return Tail(orders, rows[-1][-1], tuple(_look(row[:-1]) for row in rows if row[-2] not in ORDER_KINDS))
+        orders = self._lately.find(customer_id, newest, count)
+        if orders is not None:
+            return Tail(orders, newest)
+        tail = self._read_orders(customer_id, newest)
+        if len(tail.orders) == count:  # else the customer was erased meanwhile
+            self._lately.keep(customer_id, newest, tail.orders)
+        return tail
+
+    def _read_orders(self, customer_id: str, upto: int) -> Tail:
+        rows = self._database.fetch(self._orders_of, (customer_id, upto))
+        return Tail(PackedOrders(customer_id, map(_order_row, rows)), rows[-1][-1]) if rows else NO_TAIL
 
     def looks_by_customer(self, since: int, upto: int) -> dict[str, tuple[Look, ...]]:
         """Looks of all customers after an instant [s], each as `tail_with_looks` gives them."""
-        chosen = [EVENTS.c[name.strip()] for name in _ORDER_COLUMNS.split(",")]
+        chosen = (EVENTS.c.occurred_at, EVENTS.c.lines, EVENTS.c.kind, EVENTS.c.customer_id)
         wanted = (~EVENTS.c.is_order, EVENTS.c.kind.in_(LOOK_KINDS), EVENTS.c.occurred_at > since)
         query = select(*chosen).where(*wanted, EVENTS.c.sequence <= upto).order_by(EVENTS.c.sequence)
         looks: dict[str, deque[Look]] = {}
         with self._database.reading() as connection:
             for row in connection.execution_options(yield_per=10_000).execute(query):
-                looks.setdefault(row.customer_id, deque(maxlen=MOST_LOOKS)).append(_look(tuple(row)))
+                looks.setdefault(row.customer_id, deque(maxlen=MOST_LOOKS)).append(_look(row))
         return {customer: tuple(each) for customer, each in looks.items()}
 
     def orders_by_customer(self, after: int = 0, upto: int | None = None) -> dict[str, tuple[OrderEvent, ...]]:
@@ -203,6 +224,7 @@ class EventStore:
 
     def reopen(self) -> None:
         """To be called in a forked process before anything else."""
+        self._lately = Lately()
         self._database.reopen()
 
     def close(self) -> None:
@@ -235,12 +257,20 @@ def _encoded(lines: Iterable[EventLine]) -> str:
 
 def _order(row: Sequence[Any]) -> OrderEvent:
     event_id, customer_id, occurred_at, lines, order_id, store_id, channel, kind = row
-    content = tuple(EventLine(*line) for line in orjson.loads(lines))
+    content = tuple([EventLine(*line) for line in _LINES(lines)])
     return OrderEvent(event_id, customer_id, occurred_at, content, order_id, store_id, channel, kind == "refund")
 
 
+_LINES = msgspec.json.Decoder(list[tuple[str, float, int, int]]).decode
+
+
+def _order_row(row: Sequence[Any]) -> OrderRow:
+    event_id, occurred_at, order_id, store_id, channel, kind, lines, _ = row
+    return OrderRow(event_id, occurred_at, order_id, store_id, channel, kind == "refund", _LINES(lines))
+
+
 def _look(row: Sequence[Any]) -> Look:
-    _, _, occurred_at, lines, *_, kind = row
+    occurred_at, lines, kind, *_ = row
     return Look(occurred_at, tuple(line[0] for line in orjson.loads(lines)), kind == "cart")
 
 

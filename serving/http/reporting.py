@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import structs
+
 from recsys.data.clock import to_iso, to_seconds
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import EventLine
@@ -116,7 +118,7 @@ def _taken_back(line: EventLine, path: str, faults: list[FieldFault]) -> EventLi
         name = "quantity" if line.quantity < 0 else "amount"
         expected = "what came back, above 0"
         faults.append(FieldFault(f"{path}/{name}", "A refund counts what came back.", "a negative number", expected))
-    return replace(line, quantity=-line.quantity, amount=-line.amount)
+    return structs.replace(line, quantity=-line.quantity, amount=-line.amount)
 
 
 def keep(

@@ -9,6 +9,7 @@ from threading import Barrier, Thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -51,7 +52,7 @@ def test_outcomes_tell_new_repeated_and_conflicting_events_apart(store):
         {"customer_id": "ben"},
         {"kind": "refund"},
         {"occurred_at": 999},
-        {"lines": (replace(LATTE, discount=51),)},
+        {"lines": (structs.replace(LATTE, discount=51),)},
         {"lines": ()},
         {"order_id": None},
         {"store_id": "s2"},

@@ -1,0 +1,53 @@
+"""Orders of customers asked about lately, as they were packed, so that the next answer need not read them again."""
+
+from threading import Lock
+
+from recsys.data.tail import PackedOrders
+
+MOST_BYTES = 8_000_000
+"""What is kept at most, in each process: of some 2,800 customers with a dozen newer orders each."""
+
+OVERHEAD = 1_000
+"""What keeping one customer takes beside the packed orders [bytes]."""
+
+
+class Lately:
+    """Packed orders by customer, those read longest ago forgotten first.
+
+    Who asks says how many orders there are and which came last. Events are only ever added, each with a higher sequence
+    number than all before, or removed all together, so equal numbers mean the same orders.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most, self._bytes, self._lock = most_bytes, 0, Lock()
+        self._kept: dict[str, tuple[int, PackedOrders]] = {}
+
+    def find(self, customer_id: str, newest: int, count: int) -> PackedOrders | None:
+        """Orders of a customer of whom `count` are kept, the last with the sequence number `newest`."""
+        found = self._kept.get(customer_id)
+        if found is None or found[0] != newest or len(found[1]) != count:
+            return None
+        return found[1]
+
+    def keep(self, customer_id: str, newest: int, orders: PackedOrders) -> None:
+        """Remember what was read."""
+        with self._lock:
+            self._drop(customer_id)
+            self._kept[customer_id] = newest, orders
+            self._bytes += orders.nbytes + OVERHEAD
+            while self._bytes > self._most:
+                self._drop(next(iter(self._kept)))
+
+    def forget(self, customer_id: str | None = None) -> None:
+        """Forget a customer, or all."""
+        with self._lock:
+            for each in [*self._kept] if customer_id is None else [customer_id]:
+                self._drop(each)
+
+    def _drop(self, customer_id: str) -> None:
+        found = self._kept.pop(customer_id, None)
+        if found is not None:
+            self._bytes -= found[1].nbytes + OVERHEAD
+
+    def __contains__(self, customer_id: str) -> bool:
+        return customer_id in self._kept
