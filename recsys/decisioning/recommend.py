@@ -202,17 +202,8 @@ def _offer(
     novelty: Literal["new", "repeat"],
     reasons: tuple[Reason, ...],
 ) -> Offer:
-    return Offer(
-        item_id=label.item_id,
-        name=label.name,
-        group=label.group,
-        raw=raw,
-        probability=probability,
-        expected_value=probability * label.spend,
-        novelty=novelty,
-        sources=_SOURCES_OF[marks],
-        reasons=reasons,
-    )
+    item_id, name, group, spend = label
+    return Offer(item_id, name, group, raw, probability, probability * spend, novelty, _SOURCES_OF[marks], reasons)
 
 
 _SOURCES_OF = tuple(
