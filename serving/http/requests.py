@@ -38,7 +38,7 @@ async def read_body(request: Request, kind: type[T]) -> T:
     Raises:
         Problem: no JSON (400, 415), larger than `LIMIT` (413) or not what `kind` says (422).
     """
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = _header(request, b"content-type").partition(";")[0].strip().lower()
     if media != "application/json":
         raise Problem(
             "unsupported-media-type", "The body must be JSON.", media[:60] or "no content type", "application/json"
@@ -46,17 +46,22 @@ async def read_body(request: Request, kind: type[T]) -> T:
     return decode(await limited_body(request), kind)
 
 
+def _header(request: Request, name: bytes) -> str:
+    """A header's value, "" without it; as `request.headers` finds it, without making those."""
+    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), "")
+
+
 async def limited_body(request: Request) -> bytes:
     """The request's body, read once and kept with it; raises `Problem` 413 when it is larger than `LIMIT`."""
-    kept: bytes | None = getattr(request.state, "body", None)
-    if kept is None:
-        kept = request.state.body = await _limited(request)
-    return kept
+    kept: dict[str, bytes] = request.scope.setdefault("state", {})
+    if "body" not in kept:
+        kept["body"] = await _limited(request)
+    return kept["body"]
 
 
 async def _limited(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if re.fullmatch("[0-9]+", declared) and (len(declared) > MOST_DIGITS or int(declared) > LIMIT):
+    declared = _header(request, b"content-length")
+    if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > LIMIT):
         raise _too_large(declared[:MOST_DIGITS])
     parts, size = [], 0
     async for part in request.stream():

@@ -1,10 +1,9 @@
 """Reasons of offers: on a trained café their evidence, really removed, lowers the item; numbers are counts."""
 
-from dataclasses import replace
-
 import lightgbm
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from recsys.data.clock import DAY
 from recsys.data.snapshot import Snapshot
