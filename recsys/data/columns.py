@@ -20,3 +20,7 @@ AVAILABLE_FROM = "available_from"
 AVAILABLE_UNTIL = "available_until"
 OFFERABLE = "offerable"
 PRODUCT_COLUMNS = (PRODUCT, NAME, PRICE, UNIT_COST, AVAILABLE_FROM, AVAILABLE_UNTIL, OFFERABLE)
+
+ACQUISITION_COST = "acquisition_cost"
+OPT_OUT = "opt_out_"
+"""Prefix of a customer's opt-out columns, one a channel."""

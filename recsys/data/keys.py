@@ -5,12 +5,14 @@ spreads the last bytes over the whole word and keeps ("ab", "c") apart from ("a"
 compared within one customer only.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 OFFSET = np.uint64(0xCBF29CE484222325)
 PRIME = np.uint64(0x100000001B3)
@@ -86,8 +88,10 @@ def _keys(
         keys[i] = _closed(state)
 
 
-def keys_of(customer: pl.Series, order: pl.Series | None, seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+def keys_of(customer: "pl.Series", order: "pl.Series | None", seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Keys of many rows: of the order id, or of `@<seconds>` where it is null or `order` is None."""
+    import polars as pl  # here: whoever answers requests loads this module, and no polars
+
     keys = np.empty(len(customer), np.uint64)
     if order is None:
         order = pl.Series([None], dtype=pl.String).new_from_index(0, len(customer))
@@ -95,7 +99,7 @@ def keys_of(customer: pl.Series, order: pl.Series | None, seconds: npt.NDArray[n
     return keys
 
 
-def text_buffers(texts: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+def text_buffers(texts: "pl.Series") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """Offsets int64 (n + 1,) and UTF-8 bytes of a column of texts; a null is empty."""
     import pyarrow as pa
 

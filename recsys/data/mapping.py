@@ -13,10 +13,7 @@ LINE_ID = "line_id"
 """Source column that proves a repeated line; it is not kept."""
 
 TRANSACTION_COLUMNS = (*c.TRANSACTION_REQUIRED, *c.TRANSACTION_OPTIONAL, LINE_ID)
-ACQUISITION_COST = "acquisition_cost"
-CUSTOMER_COLUMNS = (c.CUSTOMER, ACQUISITION_COST)
-OPT_OUT = "opt_out_"
-"""Prefix of a customer's opt-out columns, one a channel."""
+CUSTOMER_COLUMNS = (c.CUSTOMER, c.ACQUISITION_COST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ class TableSource:
 
     def all_columns(self) -> dict[str, ColumnSource]:
         """Contract columns, attributes and opt-outs by the name they are kept under."""
-        opt_outs = {OPT_OUT + channel: source for channel, source in self.opt_outs.items()}
+        opt_outs = {c.OPT_OUT + channel: source for channel, source in self.opt_outs.items()}
         return {**self.columns, **self.attributes, **opt_outs}
 
     def needed(self) -> tuple[str, ...]:

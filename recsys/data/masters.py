@@ -8,7 +8,8 @@ import polars as pl
 from recsys.data import columns as c
 from recsys.data import parsing
 from recsys.data.coding import IdCodes
-from recsys.data.mapping import ACQUISITION_COST, OPT_OUT, ColumnSource, TableFormat, TableSource
+from recsys.data.columns import ACQUISITION_COST, OPT_OUT
+from recsys.data.mapping import ColumnSource, TableFormat, TableSource
 from recsys.data.readers.chunk import Chunk
 from recsys.data.validate import (
     PARSED,

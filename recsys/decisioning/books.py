@@ -1,6 +1,7 @@
 """What a customer costs and what is left of a sale: imported unit and acquisition costs beside the settings."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,9 +10,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.columns import CUSTOMER, PRODUCT, UNIT_COST
+from recsys.data.columns import ACQUISITION_COST, CUSTOMER, PRODUCT, UNIT_COST
 from recsys.data.history import HistoryArrays
-from recsys.data.mapping import ACQUISITION_COST
 from recsys.data.snapshot import Snapshot
 from recsys.errors import SettingsError
 from recsys.settings import Settings
@@ -107,9 +107,9 @@ def _column(directory: Path | None, file: str, key: str, name: str, ids: Any) ->
     """One number an id from a table saved with the snapshot; NaN where it says nothing."""
     found = np.full(len(ids), np.nan)
     path = directory / file if directory else None
-    if path is None or not path.is_file():
+    if path is None or not path.is_file() or not _may_have(path, name):
         return found
-    import polars as pl
+    import polars as pl  # here: a worker without such a column answers without it
 
     if name not in pl.read_parquet_schema(path):
         return found
@@ -118,6 +118,18 @@ def _column(directory: Path | None, file: str, key: str, name: str, ids: Any) ->
     known = place >= 0
     found[place[known]] = table[name].cast(pl.Float64).to_numpy()[known]
     return found
+
+
+def _may_have(path: Path, column: str) -> bool:
+    """Whether a Parquet file may have a column: its footer, a length and four more bytes at the end, says the name.
+
+    Source: the Parquet format's file layout, "File format", metadata.
+    """
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-min(8 + length, path.stat().st_size), os.SEEK_END)
+        return column.encode() in file.read()
 
 
 def _base_margin(snapshot: Snapshot, unit_cost: Floats, spend_per_order: float | None) -> tuple[float, float]:

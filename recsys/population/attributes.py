@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.columns import CUSTOMER
-from recsys.data.mapping import ACQUISITION_COST, OPT_OUT
+from recsys.data.columns import ACQUISITION_COST, CUSTOMER, OPT_OUT
 from recsys.errors import RequestRefused
 
 LEAST = 20
