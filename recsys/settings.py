@@ -37,6 +37,12 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("BARISTA_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
         description="MLflow tracking and registry address; default: SQLite in the workspace.",
     )
+    database_patience: float = Field(
+        1.0,
+        gt=0,
+        le=60,
+        description="How long a service waits for one answer of its database before it goes on without [seconds].",
+    )
     database_schema: str = Field(
         "",
         pattern=r"^([a-z_][a-z0-9_]{0,62})?$",

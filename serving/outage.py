@@ -13,9 +13,6 @@ LOG = structlog.get_logger("barista.outage")
 PAUSE = 0.5
 """Between two probes [s]."""
 
-PATIENCE = 1.0
-"""How long a service waits for one answer of its database [s]."""
-
 FULL = 5.0
 """How long after a write that found no space the disk is said to be full [s]."""
 

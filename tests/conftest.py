@@ -24,6 +24,19 @@ hypothesis_settings.register_profile("explore", max_examples=500, **_NO_CLOCK)
 hypothesis_settings.load_profile("barista")
 
 
+PATIENT = {"BARISTA_DATABASE_PATIENCE": "30"}
+"""Services of tests wait for a database as long as a machine may stand still; tests of outages say how long."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_services() -> Iterator[None]:
+    """No stall of the machine is taken for a lost database, which would answer 503 where a test expects an answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in PATIENT.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The session's Postgres."""
@@ -46,7 +59,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     import os
 
     for name in [*os.environ]:
-        if name.startswith("BARISTA_") or name in {"DATABASE_URL", "MLFLOW_TRACKING_URI"}:
+        if name not in PATIENT and (name.startswith("BARISTA_") or name in {"DATABASE_URL", "MLFLOW_TRACKING_URI"}):
             monkeypatch.delenv(name)
     return Settings(workspace=tmp_path / "workspace")
 

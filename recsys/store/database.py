@@ -163,8 +163,9 @@ class Database:
         if not self.is_sqlite:
             connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
         connection.detach()
-        self._local.connection, self._local.cursor = connection, connection.cursor()
-        return self._local.cursor
+        mine = self._local  # another thread that lost its connection may put a new one in its place meanwhile
+        mine.connection, mine.cursor = connection, connection.cursor()
+        return mine.cursor
 
     def _forget_reader(self) -> None:
         connection = getattr(self._local, "connection", None)

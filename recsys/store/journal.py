@@ -108,7 +108,11 @@ class Journal:
     def find(self, decision_id: str) -> DecisionRecord | None:
         """A decision that still waits here."""
         for path in self.waiting():
-            with path.open("rb") as file:
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:  # uploaded meanwhile: the database has it
+                continue
+            with file:
                 found = next((each for each in _readable(file) if each.decision_id == decision_id), None)
             if found is not None:
                 return found

@@ -37,7 +37,6 @@ from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.service import Service
 from serving.http.state import State
 from serving.http.tracing import Tracing
-from serving.outage import PATIENCE
 from serving.puller import reached
 from serving.shadow import Shadow
 
@@ -129,10 +128,10 @@ def _refused(metrics: Metrics, method: str) -> None:
 
 
 def _be_patient(workspace: Workspace) -> None:
-    """Give up on the database after `PATIENCE`, also on one that can only be reached later."""
-    workspace.patience = PATIENCE
+    """Give up on the database after `database_patience`, also on one that can only be reached later."""
+    workspace.patience = workspace.settings.database_patience
     with suppress(StoreUnavailable):
-        workspace.database().answer_within(PATIENCE)
+        workspace.database().answer_within(workspace.patience)
 
 
 def _route(operation: Operation, way: Way) -> Route:

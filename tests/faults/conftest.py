@@ -16,6 +16,12 @@ from tests.serving.conftest import make_workspace, serve, service, template
 
 __all__ = ["make_workspace", "serve", "service", "template"]
 
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_services() -> None:
+    """Faults meet services as they are by default."""
+
+
 FOLDER = pytest.StashKey[Path]()
 """Where this run notes what passed: by the sources as they were when it began."""
 

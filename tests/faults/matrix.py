@@ -84,7 +84,7 @@ ROWS = (
     ),
     Row(
         "the database is stalled: accepts everything, answers nothing",
-        "the same, after the first request waited at most `PATIENCE` (1 s) for an answer, 2 s for a new connection",
+        "the same, after the first request waited `database_patience` (1 s) for an answer, 2 s for a new connection",
         "tests/serving/test_outages.py",
         "faults_outage",
         "database stall:",

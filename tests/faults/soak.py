@@ -47,7 +47,7 @@ class Soaked(NamedTuple):
     end: float
 
 
-def soak(workspace: Path, seconds: float, peak_seconds: float = 15.0) -> Soaked:
+def soak(workspace: Path, seconds: float, peak_seconds: float = 60.0) -> Soaked:
     """Measure the peak, then hold `SHARE` of it."""
     with _copied(workspace) as place, tempfile.TemporaryDirectory() as folder:
         snapshot = Workspace.open(Settings(workspace=place)).current_snapshot()

@@ -105,6 +105,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services give their database up as soon as they do by default."""
+    monkeypatch.delenv("BARISTA_DATABASE_PATIENCE")
+
+
+@pytest.fixture
 def make_workspace(template: Path, tmp_path: Path) -> Callable[..., Workspace]:
     """Opens the test's own copy of the café under settings it chooses; the same copy each time."""
 

@@ -175,6 +175,7 @@ def locked(workspace):
     return database.writing()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_with_the_store_out_of_reach_the_journal_keeps_the_decision(service):
     """It is found there by its id, and replayed."""
     with locked(service.workspace):
@@ -185,6 +186,7 @@ def test_with_the_store_out_of_reach_the_journal_keeps_the_decision(service):
         assert replay_decision(service.workspace, answer["decision_id"]).same
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_journal_is_uploaded_when_the_store_is_back(service):
     """Nothing stays in files, nothing is lost."""
     with locked(service.workspace):
@@ -207,6 +209,7 @@ def test_a_journal_left_by_a_killed_worker_is_uploaded_by_the_next(make_workspac
     assert wait_for(lambda: service.workspace.decisions().find(answer["decision_id"]) is not None)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_decision_that_can_be_kept_nowhere_is_answered_and_says_so(service):
     """The till goes on; the answer is honest."""
     (service.workspace.directory / "journal").write_text("not a directory")
@@ -215,6 +218,7 @@ def test_a_decision_that_can_be_kept_nowhere_is_answered_and_says_so(service):
     assert (answer["recorded"], len(answer["offers"])) == (False, 5)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_events_are_refused_while_they_can_not_be_kept(service, purchase):
     """503 with Retry-After, and the readiness probe says degraded; afterwards the same event is accepted."""
     with locked(service.workspace):

@@ -9,7 +9,7 @@ from tests.serving.test_state import wait_for
 
 
 @pytest.fixture
-def proxied(make_workspace, serve, postgres):
+def proxied(impatient, make_workspace, serve, postgres):
     """A service whose Postgres stands behind a proxy that can break."""
     database = postgres.new_database().partition("?")[0].rpartition("/")[2]
     with fault_proxy(postgres.socket) as proxy:
@@ -90,7 +90,7 @@ def test_killed_under_load_it_loses_nothing_acknowledged(make_workspace, request
 
 
 @pytest.fixture
-def behind_proxy(make_workspace, serve, postgres):
+def behind_proxy(impatient, make_workspace, serve, postgres):
     """Starts services with a key over one workspace whose Postgres stands behind a proxy that can break."""
     database = postgres.new_database().partition("?")[0].rpartition("/")[2]
     with fault_proxy(postgres.socket) as proxy:

@@ -79,6 +79,7 @@ def test_sqlite_is_synced_before_the_answer_leaves(make_workspace, tmp_path):
     assert (len(ids), found.safe, found.early) == (10, ids, set())
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_journal_is_synced_before_the_answer_leaves(make_workspace, tmp_path):
     """With the database locked by another program each decision is on the disk in the journal before."""
     workspace = make_workspace()

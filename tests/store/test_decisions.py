@@ -83,6 +83,12 @@ def test_a_decision_in_a_journal_can_be_found(journal):
     assert journal.find(f"{2:032x}").customer_id == "customer 2"
 
 
+def test_a_journal_uploaded_while_one_looks_for_a_decision_is_no_error(journal, monkeypatch):
+    """What a worker uploads between the listing of the directory and the opening of its file is in the database."""
+    monkeypatch.setattr(journal, "waiting", lambda: [Path("uploaded-meanwhile.jsonl")])
+    assert journal.find(f"{2:032x}") is None
+
+
 def test_an_uploaded_journal_is_removed(journal):
     """Nothing is uploaded again and again."""
     journal.append([decision(1)])
