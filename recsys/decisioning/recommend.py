@@ -12,7 +12,7 @@ from recsys.data.tail import CustomerRows, OrderEvent, rows_at
 from recsys.decisioning.answers import Offer, OfferRequest, OffersAnswer, Reason
 from recsys.decisioning.candidates import SOURCES
 from recsys.decisioning.counterfactual import Ranked
-from recsys.decisioning.gather import LIMIT, gather
+from recsys.decisioning.gather import LIMIT, gather_at
 from recsys.decisioning.novelty import MODES, NEVER_BOUGHT, bought_lately, check_novelty, kernel_mode, on_the_side
 from recsys.decisioning.offer_reasons import offer_reasons
 from recsys.decisioning.pointing import Pointed, lifts, pointed_at, raised_share, speaks_log_odds
@@ -83,7 +83,7 @@ def rank_rows(
     lately = None if request.novelty == NEVER_BOUGHT else bought_lately(serving.cat, rows, request.novelty)
     allowed = on_the_side(request.mode, allowed_items(serving, request), lately)
     pointed = pointed_at(serving, request, rows, desk, allowed, looks)
-    n = _gather(serving, rows, request, desk, allowed, pointed)
+    n = _gather(rows, request, desk, allowed, pointed)
     ended("candidates")
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0
     raw = _popularity(serving, desk, n, pointed) if blank else model.raw(desk.X[:n])
@@ -144,7 +144,6 @@ def _checked(serving: Serving, request: OfferRequest) -> OffersModel:
 
 
 def _gather(
-    serving: Serving,
     rows: CustomerRows,
     request: OfferRequest,
     desk: Desk,
@@ -153,15 +152,13 @@ def _gather(
 ) -> int:
     """Candidates of the request among the `allowed` into the desk; returns how many."""
     return int(
-        gather(
+        gather_at(
+            desk.bench,
             rows.arrays,
             rows.low,
             rows.high,
             rows.as_of,
-            serving.cat,
-            serving.population.arrays,
             allowed,
-            desk.items,
             pointed.named,
             kernel_mode(request.mode, request.novelty),
             desk.chosen,

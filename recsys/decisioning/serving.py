@@ -12,7 +12,7 @@ from recsys.data.history import PurchaseHistory
 from recsys.data.ids import ABSENT
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning.books import Books, Costs
-from recsys.decisioning.gather import LIMIT, catalogue_arrays, scratch_for
+from recsys.decisioning.gather import LIMIT, Bench, bench, catalogue_arrays, scratch_for
 from recsys.errors import SnapshotError
 from recsys.features.customer import item_scratch
 from recsys.features.pairs import N_PAIR_FEATURES
@@ -25,9 +25,15 @@ from recsys.population.facts import Population
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Desk:
-    """Working memory of one thread: scratch of the kernels and room for one ranking table."""
+    """Working memory of one thread: scratch of the kernels and room for one ranking table.
 
+    `bench` is what the gathering kernel works with: `items` beside the `cat` and `population` it was laid out for.
+    """
+
+    cat: CatalogueArrays
+    population: Population
     items: Scratch
+    bench: Bench
     counts: npt.NDArray[np.int64]
     chosen: npt.NDArray[np.int64]
     marks: npt.NDArray[np.uint16]
@@ -112,9 +118,13 @@ class Serving:
     def desk(self) -> Desk:
         """Working memory of the calling thread."""
         desk: Desk | None = getattr(self._desks, "desk", None)
-        if desk is None:
+        if desk is None or desk.cat is not self.cat or desk.population is not self.population:
+            items = scratch_for(self.snapshot.catalogue)
             desk = Desk(
-                items=scratch_for(self.snapshot.catalogue),
+                cat=self.cat,
+                population=self.population,
+                items=items,
+                bench=bench(self.cat, self.population.arrays, items),
                 counts=item_scratch(self.snapshot.catalogue.n_items),
                 chosen=np.zeros(LIMIT, np.int64),
                 marks=np.zeros(LIMIT, np.uint16),

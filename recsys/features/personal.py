@@ -138,12 +138,13 @@ def _touched(scratch: Scratch) -> int:
 
     One sweep over all items, as ALS makes too: asking at every score added cost more than adding it.
     """
-    near, recent, following, after = scratch.near, scratch.recent, scratch.next, scratch.after
-    peers, votes, touched, n = scratch.peers, scratch.votes, scratch.touched, 0
+    near, recent, following = scratch.near.view(np.int32), scratch.recent.view(np.int32), scratch.next.view(np.int32)
+    after, peers, votes = scratch.after.view(np.int32), scratch.peers.view(np.int32), scratch.votes.view(np.int32)
+    touched, n = scratch.touched, np.uint32(0)
     for item in range(near.size):
-        some = (near[item] != 0) | (recent[item] != 0) | (following[item] != 0)
         touched[n] = item
-        n += some | (after[item] != 0) | (peers[item] != 0) | (votes[item] != 0)
+        any_bit = near[item] | recent[item] | following[item] | after[item] | peers[item] | votes[item]
+        n += np.uint32(any_bit != 0)
     return int(n)
 
 

@@ -180,6 +180,14 @@ def test_what_was_asked_before_changes_nothing(customers: list[str]) -> None:
     )
 
 
+def test_other_facts_lay_the_desk_anew() -> None:
+    """A serving with another population finds no trace of the first one's facts on the desk it shares with it."""
+    first = serving()
+    other = replace(first, population=replace(first.population))
+    first.desk()
+    assert other.desk().population is other.population
+
+
 def test_an_event_equals_an_import_of_the_same_rows() -> None:
     """A posted purchase gives, bit for bit, the answer a snapshot with the purchase gives under the same facts."""
     row = "c0005 p007 2024-12-30T10:00 2x2.50 order=till-1 store=s1"
