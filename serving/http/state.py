@@ -126,6 +126,7 @@ class State:
             self._failed(error)
             return False
         self._loaded, self._signs, self.fault, self.faulty = loaded, signs, None, None
+        self._tried |= dict.fromkeys(_contents(loaded))
         self.opened_at = time.monotonic()
         self.swaps["loaded"] += 1
         LOG.info("opened", snapshot_id=loaded.snapshot.snapshot_id, models=loaded.versions)
@@ -165,7 +166,7 @@ class State:
             self.refused[name] = refused
 
     def _try(self, name: str, directory: Path, key: bytes | None) -> None:
-        """Open one bundle in a child process, the same content once: what it refused it is not asked again."""
+        """Open one bundle in a child process, the same content once and never what serves already."""
         content = (name, verify_bundle(directory, key))
         if content not in self._tried:
             try:
@@ -207,6 +208,12 @@ class State:
         if not self._loaded.versions:
             return "not ready", (*faults, "No model is published. Run `barista train`.")
         return ("degraded" if faults else "ok"), faults
+
+
+def _contents(loaded: Loaded) -> list[tuple[str, str]]:
+    """Names and digests of the bundles that were opened; not of one whose pointer moved while its facts were read."""
+    models = loaded.answers.models()
+    return [(each.name, each.digest) for each in models if each.digest and each.version.endswith(each.digest[:8])]
 
 
 def _reason(error: Exception) -> str:

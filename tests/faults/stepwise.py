@@ -3,6 +3,7 @@
 Steps are the moments before and after each statement, before the commit, and after all is done.
 """
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -20,7 +21,7 @@ def steps_of(act: Act, address: str) -> int:
     Raises:
         RuntimeError: it failed.
     """
-    status = os.waitstatus_to_exitcode(_child(act, address, 0))
+    status = _child(act, address, 0)
     if status <= 0:
         raise RuntimeError(f"the child ended with {status}")
     return status
@@ -28,14 +29,24 @@ def steps_of(act: Act, address: str) -> int:
 
 def die_at(act: Act, address: str, step: int) -> bool:
     """Do it in a process that is killed at `step` (from 1); whether it was."""
-    return os.waitstatus_to_exitcode(_child(act, address, step)) == -signal.SIGKILL
+    return _child(act, address, step) == -signal.SIGKILL
 
 
 def _child(act: Act, address: str, step: int) -> int:
-    """Wait status of a forked process; it ends with the number of steps. No connection may be open before."""
-    pid = os.fork()
-    if pid:
-        return os.waitpid(pid, 0)[1]
+    """Exit code of a process that does it: the number of steps, unless it was killed.
+
+    It is forked from a server without threads: a child of this process might wait for a lock that a thread held.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    child = context.Process(target=_end, args=(act, address, step))
+    child.start()
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode
+
+
+def _end(act: Act, address: str, step: int) -> None:
     try:
         os._exit(_walk(act, address, step))
     finally:

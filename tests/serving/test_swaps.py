@@ -112,6 +112,18 @@ def test_the_same_bundle_is_tried_once(workspace, monkeypatch):
     assert ([given[0] for given in tries].count("churn"), state.refusals["UnequalScores"]) == (1, 3)
 
 
+def test_what_serves_already_is_not_tried_again(workspace, monkeypatch):
+    """A change of something else, of the snapshot or of another model, costs no child for what was opened before."""
+    tries = []
+    monkeypatch.setattr("serving.http.state.try_bundle", lambda *given: tries.append(given[0]))
+    state = State(workspace, open_answers)
+    state.refresh()
+    write_good(workspace.bundles / "churn" / "2", 2)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    state.refresh()
+    assert (tries, state.swaps["loaded"]) == (["churn"], 2)
+
+
 def test_a_new_champion_is_opened_by_a_thread_that_stands_back(workspace, monkeypatch):
     """The first opening does not rest, for nobody is answered yet; the next ones do after each tree."""
     rests, counts = [], []
