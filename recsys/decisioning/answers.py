@@ -120,8 +120,7 @@ class OffersAnswer:
     offers: tuple[Offer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ChurnScore:
+class ChurnScore(Struct, frozen=True):
     """P(no purchase within the horizon), calibrated; `reasons` (at most three) raise or lower it, strongest first.
 
     at_risk  whether a contact pays: the probability is at least `threshold`; both None where no costs are known
@@ -139,8 +138,7 @@ class ChurnScore:
         return None if self.threshold is None else self.probability >= self.threshold
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """Where spend [currency] and orders fall with probability `level`, (1 - level) / 2 beyond each end."""
 
     level: float
@@ -150,8 +148,7 @@ class Interval:
     orders_high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(Struct, frozen=True):
     """What a customer is worth, money in currency; None where a cost it needs is unknown.
 
     historic_*, future_*, total_*  up to now; over the next `days` at today's money (`discount_rate` a year); both
@@ -178,8 +175,7 @@ class Worth:
     profitable: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class ValueScore:
+class ValueScore(Struct, frozen=True):
     """What a customer is expected to bring over `horizon_days`.
 
     expected_spend, spend_low, spend_high   [currency]; the interval covers 80%
@@ -213,8 +209,7 @@ class ValueScore:
     worth: Worth
 
 
-@dataclass(frozen=True, slots=True)
-class ScoresAnswer:
+class ScoresAnswer(Struct, frozen=True):
     """Churn and value of one customer; None where the workspace has no such model."""
 
     customer_id: str

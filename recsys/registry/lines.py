@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from recsys.data import columns as c
 from recsys.data.catalogue import Catalogue
 from recsys.data.clock import to_seconds, zone_table
@@ -166,5 +168,5 @@ def _row(serving: Serving, customer: str, orders: list[OrderEvent], as_of: int) 
         }
     scores = score(serving, customer, orders, as_of)
     found = scores.churn or scores.value
-    values = asdict(found) if found is not None else {}
+    values = structs.asdict(found) if found is not None else {}
     return {c.CUSTOMER: customer, **{name: value for name, value in values.items() if name not in NESTED}}

@@ -1,7 +1,7 @@
 """Answers → rows of three tables: a customer, a category of theirs, an offer. Numbers are the answers' own bits."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
@@ -27,7 +27,7 @@ def _worth_column(name: str) -> str:
     return "worth_days" if name == "days" else name
 
 
-WORTHS = tuple(_worth_column(each.name) for each in fields(Worth))
+WORTHS = tuple(map(_worth_column, Worth.__struct_fields__))
 WORTH = {"worth_days": pa.int32(), "paid_back": pa.bool_(), "profitable": pa.bool_()}
 """Types of the columns that are no amounts."""
 
@@ -143,7 +143,7 @@ def _value(score: ValueScore | None) -> dict[str, Any]:
         "median_orders": score.median_orders,
         "value_tier": score.tier,
         **_intervals(score.intervals),
-        **{_worth_column(each.name): getattr(score.worth, each.name) for each in fields(Worth)},
+        **{_worth_column(name): getattr(score.worth, name) for name in Worth.__struct_fields__},
     }
 
 

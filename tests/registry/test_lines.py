@@ -1,9 +1,8 @@
 """The MLflow model of a bundle answers from transaction lines what the service answers from its snapshot."""
 
-from dataclasses import asdict
-
 import pandas as pd
 import pytest
+from msgspec import structs
 
 from recsys.data.clock import DAY, to_iso
 from recsys.decisioning import OfferRequest, recommend, score
@@ -51,7 +50,7 @@ def test_value_equals_the_service_bit_for_bit(loaded, workspace, lines, snapshot
     """Money, intervals and dates too."""
     found = loaded("value").predict(lines, params={"as_of": to_iso(snapshot.as_of)})
     serving = workspace.load_serving()
-    expected = [asdict(score(serving, customer, (), snapshot.as_of).value) for customer in snapshot.customers]
+    expected = [structs.asdict(score(serving, customer, (), snapshot.as_of).value) for customer in snapshot.customers]
     columns = ["expected_spend", "spend_low", "spend_high", "expected_orders", "p_alive", "next_purchase_at"]
     assert found[columns].to_dict("records") == [{name: row[name] for name in columns} for row in expected]
 
