@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -193,11 +194,18 @@ def test_an_unforeseen_error_leaves_nothing_of_itself(shared, monkeypatch):
     assert "division" not in answer.text
 
 
+def replace_by_directory(file):
+    """A directory in the place of a file that others may make anew at any moment."""
+    while not file.is_dir():
+        file.unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            file.mkdir()
+
+
 def test_the_database_away_is_503_with_retry_after(service):
     """A database that can't be reached answers 503 and when to come back."""
     service.workspace.events().close()
-    (service.workspace.directory / "barista.db").unlink()
-    (service.workspace.directory / "barista.db").mkdir()
+    replace_by_directory(service.workspace.directory / "barista.db")
     for ending in ("-wal", "-shm"):
         (service.workspace.directory / f"barista.db{ending}").unlink(missing_ok=True)
     answer = service.report({"event_id": "e", "type": "view", "customer_id": "ann"})

@@ -12,8 +12,8 @@ from serving.http.state import State
 
 
 def wait_for(condition):
-    """True as soon as `condition` holds, False after a minute."""
-    end = time.monotonic() + 60
+    """True as soon as `condition` holds, False after four minutes."""
+    end = time.monotonic() + 240
     while not condition():
         if time.monotonic() > end:
             return False
