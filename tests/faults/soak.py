@@ -30,6 +30,9 @@ SHARE = 0.7
 TARGET = 25.0
 """p99 asked for [ms]."""
 
+PARTS = 12
+"""Runs at the peak. The slowest counts: on a machine that others share, it is what can be held."""
+
 SETTLED = 180.0
 """Memory is compared from here on, or after a tenth of a shorter run [s]."""
 
@@ -38,16 +41,17 @@ DECISION_BYTES = 16_000
 
 
 class Soaked(NamedTuple):
-    """What was seen: requests a second at the peak and in the run, the client's figures, memory [MB]."""
+    """What was seen: requests a second in the runs at the peak and in the long one, the client's figures, and memory
+    when it had settled and at the end [MB]."""
 
-    peak: float
+    peaks: list[float]
     rate: float
     seen: dict[str, Any]
     settled: float
     end: float
 
 
-def soak(workspace: Path, seconds: float, peak_seconds: float = 60.0) -> Soaked:
+def soak(workspace: Path, seconds: float, peak_seconds: float = 120.0) -> Soaked:
     """Measure the peak, then hold `SHARE` of it."""
     with _copied(workspace) as place, tempfile.TemporaryDirectory() as folder:
         snapshot = Workspace.open(Settings(workspace=place)).current_snapshot()
@@ -58,19 +62,25 @@ def soak(workspace: Path, seconds: float, peak_seconds: float = 60.0) -> Soaked:
         port = where.rpartition(":")[2]
         try:
             _client(port, 0.0, min(3.0, peak_seconds), customers).communicate()
-            first = _result(_client(port, 0.0, peak_seconds, customers))
-            peak = first["answers"] / peak_seconds
-            print(f"peak {peak:,.0f} requests/s, errors {first['errors'] or 'none'}", flush=True)
+            peaks = [_peak(port, peak_seconds / PARTS, customers) for _ in range(PARTS)]
+            peak = min(peaks)
+            print(f"peaks {', '.join(f'{each:,.0f}' for each in peaks)} requests/s", flush=True)
             _space(place, peak * SHARE * seconds)
             asking, settled = _client(port, peak * SHARE, seconds, customers), 0.0
             time.sleep(min(SETTLED, seconds / 10))
             settled = memory(process.pid)
             seen = _watched(asking, process.pid, seconds)
             print(f"errors {seen['errors'] or 'none'}", flush=True)
-            return Soaked(peak, peak * SHARE, seen, settled, memory(process.pid))
+            return Soaked(peaks, peak * SHARE, seen, settled, memory(process.pid))
         finally:
             process.terminate()
             process.wait(15)
+
+
+def _peak(port: str, seconds: float, customers: Path) -> float:
+    """Requests answered a second when they come as fast as they are answered."""
+    answers: int = _result(_client(port, 0.0, seconds, customers))["answers"]
+    return answers / seconds
 
 
 def _client(port: str, rate: float, seconds: float, customers: Path) -> subprocess.Popen[str]:
@@ -127,6 +137,7 @@ def _copied(workspace: Path) -> Iterator[Path]:
 
 def figures_of(found: Soaked, minutes: float) -> list[dict[str, Any]]:
     """What was seen beside what is asked."""
+    peak = min(found.peaks)
     name, seen = f"{minutes:.3g} minutes at {SHARE:.0%} of the peak", found.seen
     errors = sum(seen["errors"].values())
     asked = seen["answers"] + errors
@@ -140,7 +151,8 @@ def figures_of(found: Soaked, minutes: float) -> list[dict[str, Any]]:
         figure(f"{name}: growth of memory without files", drift, "%", COMMAND, at_most=5),
         figure(f"{name}: memory at the end without files", found.end, "MB", COMMAND),
         figure(f"{name}: requests a second held", found.rate, "/s", COMMAND),
-        figure(f"{name}: peak, 16 connections, one worker, the client on the same machine", found.peak, "/s", COMMAND),
+        figure(f"{name}: peak, 16 connections, one worker, the client on the same machine", peak, "/s", COMMAND),
+        figure(f"{name}: fastest of {PARTS} runs at the peak, whose slowest is it", max(found.peaks), "/s", COMMAND),
     ]
 
 
