@@ -12,6 +12,7 @@ from recsys.settings import LOOPBACK, Settings
 from recsys.store import Key
 from serving.http.keyring import Keyring
 from serving.http.problems import Problem
+from serving.http.requests import header_of
 from serving.http.tokens import Tokens, unauthenticated
 
 LOCAL = Key("local", "this machine", ("admin",), 0)
@@ -122,11 +123,8 @@ class Access:
 
 def bearer(scope: Scope) -> str:
     """What a request shows after `Authorization: Bearer`; empty without it."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            scheme, _, given = value.decode("latin-1").partition(" ")
-            return given.strip() if scheme.lower() == "bearer" else ""
-    return ""
+    scheme, _, given = header_of(scope, b"authorization").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
 
 
 def forbidden(key: Key, scopes: tuple[str, ...]) -> Problem:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 from starlette.requests import Request
+from starlette.types import Scope
 
 from serving.http.bodies import EventKind, Identifier, Language, Mode
 from serving.http.novelty_bodies import Level
@@ -38,7 +39,7 @@ async def read_body(request: Request, kind: type[T]) -> T:
     Raises:
         Problem: no JSON (400, 415), larger than `LIMIT` (413) or not what `kind` says (422).
     """
-    media = _header(request, b"content-type").partition(";")[0].strip().lower()
+    media = header_of(request.scope, b"content-type").partition(";")[0].strip().lower()
     if media != "application/json":
         raise Problem(
             "unsupported-media-type", "The body must be JSON.", media[:60] or "no content type", "application/json"
@@ -46,9 +47,9 @@ async def read_body(request: Request, kind: type[T]) -> T:
     return decode(await limited_body(request), kind)
 
 
-def _header(request: Request, name: bytes) -> str:
+def header_of(scope: Scope, name: bytes) -> str:
     """A header's value, "" without it; as `request.headers` finds it, without making those."""
-    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), "")
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 async def limited_body(request: Request) -> bytes:
@@ -60,7 +61,7 @@ async def limited_body(request: Request) -> bytes:
 
 
 async def _limited(request: Request) -> bytes:
-    declared = _header(request, b"content-length")
+    declared = header_of(request.scope, b"content-length")
     if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > LIMIT):
         raise _too_large(declared[:MOST_DIGITS])
     parts, size = [], 0

@@ -1,13 +1,12 @@
 """What a later event, model or clock does to the agreement with the last run."""
 
-import time
-
 import httpx
 import pytest
 
 from recsys.testing.published import publish_models
 from serving.batch.base import Wanted, score_base
 from serving.http.local import serve_locally
+from tests.serving.test_state import wait_for
 
 
 @pytest.fixture
@@ -38,14 +37,6 @@ def test_another_champion_ends_the_agreement(served):
     """A run by another model version is not named, a new run is."""
     workspace, client = served
     publish_models(workspace.directory, ["value"], version="2", seed=5)
-    wait_for(lambda: run_of(client, "c0002") is None)
+    assert wait_for(lambda: run_of(client, "c0002") is None)
     published = score_base(workspace, workspace.directory.parent / "out", Wanted(n=5))
-    wait_for(lambda: run_of(client, "c0002") == published.manifest["run_id"])
-
-
-def wait_for(condition):
-    """Wait at most four minutes for `condition`."""
-    end = time.monotonic() + 240
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    assert wait_for(lambda: run_of(client, "c0002") == published.manifest["run_id"])
