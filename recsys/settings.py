@@ -74,7 +74,10 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer requests.")
     most_requests: int = Field(
-        200, ge=1, description="Requests a worker has under way at once; more are answered 503 with `Retry-After`."
+        200,
+        ge=1,
+        description="Requests a worker has under way at once, four times as many for a second; more are answered 503 with "
+        "`Retry-After`.",
     )
     pull_seconds: float = Field(
         10.0,

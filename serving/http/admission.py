@@ -27,6 +27,13 @@ BOUNDED = "/v1/"
 LONGEST = 0.5
 """How long a request may wait for its turn to be computed, when others did for as long [s]."""
 
+BURST = 4
+"""So many times the bound are taken on while it has not been reached for `PATIENCE`: what a stall of the machine let
+gather is answered soon after it."""
+
+PATIENCE = 1.0
+"""How long more than the bound may be under way before that is taken for overload [s]."""
+
 TOLD = 1.0
 """Between two log lines about refusals [s]."""
 
@@ -37,8 +44,10 @@ LOG = structlog.get_logger("barista.admission")
 
 
 class Gate:
-    """How many requests of one application are under way, at most `limit`, and whose turn it is to be computed.
+    """How many requests of one application are under way, and whose turn it is to be computed.
 
+    At most `limit` for long: a burst may bring `BURST` times as many, until `PATIENCE` has passed since there were
+    `limit`. It ends when half of `limit` are left.
     `under_way` is told their number when it changes, `refused` the method of each request refused without the
     application.
     """
@@ -54,12 +63,21 @@ class Gate:
         self._under_way = self._coming = self._refusals = 0
         self._free = True
         self._late_since: float | None = None
+        self._crowded_since: float | None = None
         self._waiting: deque[Future[None]] = deque()
 
     @property
     def full(self) -> bool:
         """Whether one request more would be too many, those counted that were read but not begun."""
-        return self._under_way + self._coming >= self._limit
+        return self._too_many(self._under_way + self._coming)
+
+    def _too_many(self, counted: int) -> bool:
+        """Whether `counted` requests are as many as may be under way now."""
+        if counted < self._limit:
+            return False
+        if self._crowded_since is None:
+            self._crowded_since = self._clock()
+        return counted >= self._limit * BURST or self._clock() - self._crowded_since >= PATIENCE
 
     def announce(self) -> None:
         """A request was read; it begins before the event loop reads again."""
@@ -84,7 +102,7 @@ class Gate:
 
     async def enter(self) -> bool:
         """Wait for the turn; False when there are too many or it took too long. Who entered must `leave`."""
-        if self._under_way >= self._limit:
+        if self._too_many(self._under_way):
             return False
         self._count(1)
         if self._free:
@@ -116,6 +134,8 @@ class Gate:
     def leave(self) -> None:
         """One that entered has been answered."""
         self._count(-1)
+        if self._crowded_since is not None and self._under_way <= self._limit // 2:
+            self._crowded_since = None
 
     def _count(self, change: int) -> None:
         self._under_way += change

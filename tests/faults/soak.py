@@ -33,6 +33,9 @@ TARGET = 25.0
 PARTS = 12
 """Runs at the peak. The slowest counts: on a machine that others share, it is what can be held."""
 
+PAUSE = 3.0
+"""Between two of them, in their length: what others do there changes by the minute."""
+
 SETTLED = 180.0
 """Memory is compared from here on, or after a tenth of a shorter run [s]."""
 
@@ -62,7 +65,7 @@ def soak(workspace: Path, seconds: float, peak_seconds: float = 120.0) -> Soaked
         port = where.rpartition(":")[2]
         try:
             _client(port, 0.0, min(3.0, peak_seconds), customers).communicate()
-            peaks = [_peak(port, peak_seconds / PARTS, customers) for _ in range(PARTS)]
+            peaks = list(_peaks(port, peak_seconds / PARTS, customers))
             peak = min(peaks)
             print(f"peaks {', '.join(f'{each:,.0f}' for each in peaks)} requests/s", flush=True)
             _space(place, peak * SHARE * seconds)
@@ -77,10 +80,13 @@ def soak(workspace: Path, seconds: float, peak_seconds: float = 120.0) -> Soaked
             process.wait(15)
 
 
-def _peak(port: str, seconds: float, customers: Path) -> float:
-    """Requests answered a second when they come as fast as they are answered."""
-    answers: int = _result(_client(port, 0.0, seconds, customers))["answers"]
-    return answers / seconds
+def _peaks(port: str, seconds: float, customers: Path) -> Iterator[float]:
+    """Requests answered a second when they come as fast as they are answered: `PARTS` runs of so many seconds."""
+    for number in range(PARTS):
+        if number:
+            time.sleep(PAUSE * seconds)
+        answers: int = _result(_client(port, 0.0, seconds, customers))["answers"]
+        yield answers / seconds
 
 
 def _client(port: str, rate: float, seconds: float, customers: Path) -> subprocess.Popen[str]:

@@ -53,10 +53,39 @@ async def flood(limit: int, paths: list[str]) -> tuple[int, list[list], list[int
 
 
 def test_what_is_beyond_the_bound_is_refused_at_once():
-    """Five at once where two are taken on: two answers, three 503 that say when to come again."""
-    answered, refused, _ = asyncio.run(flood(2, ["/v1/recommendations"] * 5))
+    """Eleven at once where two are under way for long, eight for a moment: three 503 that say when to come again."""
+    answered, refused, _ = asyncio.run(flood(2, ["/v1/recommendations"] * 11))
     starts = [(sent[0]["status"], (b"retry-after", b"1") in sent[0]["headers"]) for sent in refused]
-    assert (answered, starts) == (2, [(503, True)] * 3)
+    assert (answered, starts) == (8, [(503, True)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "refused"),
+    [
+        ([(0.0, 7), (0.9, 7)], [False, False]),  # a burst of less than a second
+        ([(0.0, 8)], [True]),  # more than any burst may bring
+        ([(0.0, 2), (1.0, 2), (5.0, 2), (5.0, 1)], [False, True, True, False]),  # overload: two and no more
+        ([(0.0, 3), (0.5, 1), (0.9, 3), (1.8, 3), (2.0, 3)], [False, False, False, False, True]),  # two bursts
+    ],
+)
+def test_more_than_the_bound_is_taken_on_for_a_second(counts, refused):
+    """Bound 2, burst 8: when so many are under way at such instants, the next one is refused or not."""
+    now = [0.0]
+    gate = Gate(2, lambda _count: None, clock=lambda: now[0])
+
+    async def entered() -> list[bool]:
+        told, under_way = [], 0
+        for now[0], count in counts:
+            while under_way > count:
+                gate.leave()
+                under_way -= 1
+            asking = [asyncio.create_task(gate.enter()) for _ in range(count - under_way)]
+            assert all([await each for each in asking])
+            under_way = count
+            told.append(gate.full)
+        return told
+
+    assert asyncio.run(entered()) == refused
 
 
 @pytest.mark.parametrize("path", ["/health/ready", "/health/live", "/metrics"])
@@ -69,7 +98,7 @@ def test_health_and_metrics_are_answered_all_the_same(path):
 def test_the_count_goes_up_and_down_again():
     """Requests under way are told; none is left when all are answered."""
     _, _, told = asyncio.run(flood(2, ["/v1/models"] * 3))
-    assert (max(told), told[-1]) == (2, 0)
+    assert (max(told), told[-1]) == (3, 0)
 
 
 def test_a_request_that_fails_is_no_longer_under_way():

@@ -14,6 +14,7 @@ def test_seconds_at_a_share_of_the_peak_have_no_error(make_workspace, monkeypatc
     """The run of half an hour, shortened and gentle: each request has its end, and none of them is an error."""
     monkeypatch.setattr(soak, "SHARE", 0.05)  # what a machine bears that has other things to do
     monkeypatch.setattr(soak, "PARTS", 2)
+    monkeypatch.setattr(soak, "PAUSE", 0.1)
     found = soak.soak(make_workspace().directory, 3.0, peak_seconds=1.0)
     figures = soak.figures_of(found, 0.05)
     # A machine that stalls: too many wait at once, for the client or, refused as it says, for the service.
