@@ -2,15 +2,16 @@
 
 Without a bound every request waits for all that came before it, and soon nobody is answered before they give up. What
 is beyond the bound is refused at once, by `Wire` before anything is made of it, which costs a thirtieth of an answer.
-Those taken on are computed one in each round of the event loop: between two of them the loop reads what has arrived
-and refuses what is too much, so nobody waits long for a refusal either. Where turns come later than `LONGEST` for as
+Those taken on are computed in slices, one or as many as fit into `SLICE` in each round of the event loop: between two
+rounds the loop reads what has arrived and refuses what is too much, so nobody waits long for a refusal either. Where
+turns come later than `LONGEST` for as
 long, those that waited so long are refused: under a bound on their number alone a slow machine would answer everybody
 too late (Nichols and Jacobson, "Controlling queue delay", ACM Queue 10 (2012): what counts is the time waited, and a
 queue that is gone at once, as after a stall, is no overload).
 """
 
 import time
-from asyncio import Future, get_running_loop
+from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from collections.abc import Callable
 
@@ -27,11 +28,17 @@ BOUNDED = "/v1/"
 LONGEST = 0.5
 """How long a request may wait for its turn to be computed, when others did for as long [s]."""
 
+SLICE = 0.001
+"""How long requests are computed before the event loop reads again [s]; at least one is, however long it takes."""
+
 TOLD = 1.0
 """Between two log lines about refusals [s]."""
 
 _ID, _LENGTH = "<id>", "<length>"
 """What stands in a prepared refusal for these; no request id holds such signs."""
+
+Turn = Callable[[bool], object]
+"""Answers a request in its turn, or refuses it when told that the turn did not come in time."""
 
 LOG = structlog.get_logger("barista.admission")
 
@@ -51,20 +58,20 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit, self._tell, self._refused, self._clock = limit, under_way, refused, clock
-        self._under_way = self._coming = self._refusals = 0
+        self._under_way = self._coming = self._refusals = self._said = 0
         self._free = True
         self._late_since: float | None = None
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[Future[None] | tuple[Turn, float]] = deque()
 
     @property
     def full(self) -> bool:
         """Whether one request more would be too many, those counted that were read but not begun."""
         return self._under_way + self._coming >= self._limit
 
-    def announce(self) -> None:
+    def announce(self, loop: AbstractEventLoop) -> None:
         """A request was read; it begins before the event loop reads again."""
         if not self._coming:
-            get_running_loop().call_soon(self._begun)
+            loop.call_soon(self._begun)
         self._coming += 1
 
     def _begun(self) -> None:
@@ -82,16 +89,25 @@ class Gate:
         LOG.warning("overloaded", refused=self._refusals, seconds=TOLD)
         self._refusals = 0
 
+    def queue(self, turn: Turn, loop: AbstractEventLoop) -> None:
+        """Take a request on that is answered within its turn, without waiting."""
+        self._under_way += 1  # told when the round begins
+        self._waiting.append((turn, self._clock()))
+        if self._free:
+            self._free, self._late_since = False, None
+            loop.call_soon(self._next, loop)
+
     async def enter(self) -> bool:
         """Wait for the turn; False when there are too many or it took too long. Who entered must `leave`."""
         if self._under_way >= self._limit:
             return False
         self._count(1)
+        loop = get_running_loop()
         if self._free:
             self._free, self._late_since = False, None
-            get_running_loop().call_soon(self._next)
+            loop.call_soon(self._next, loop)
             return True
-        began, turn = self._clock(), get_running_loop().create_future()
+        began, turn = self._clock(), loop.create_future()
         self._waiting.append(turn)
         try:
             await turn
@@ -105,10 +121,10 @@ class Gate:
 
     def _too_late(self, waited: float) -> bool:
         """Whether turns have come late for too long to give one more to who waited."""
-        now = self._clock()
         if waited <= LONGEST:
             self._late_since = None
             return False
+        now = self._clock()
         if self._late_since is None:
             self._late_since = now
         return now - self._late_since >= LONGEST
@@ -119,17 +135,42 @@ class Gate:
 
     def _count(self, change: int) -> None:
         self._under_way += change
-        self._tell(self._under_way)
+        self._say()
 
-    def _next(self) -> None:
-        """A round of the event loop later: the next one's turn."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                get_running_loop().call_soon(self._next)
-                return
-        self._free = True
+    def _say(self) -> None:
+        """Tell how many are under way, if it is news."""
+        if self._said != self._under_way:
+            self._said = self._under_way
+            self._tell(self._said)
+
+    def _next(self, loop: AbstractEventLoop) -> None:
+        """A round of the event loop later: the next turns."""
+        woken = False
+        try:
+            woken = self._give_turns()
+        finally:  # whatever happened in a turn, the others get theirs
+            self._free = not (woken or self._waiting)
+            if not self._free:
+                loop.call_soon(self._next, loop)
+
+    def _give_turns(self) -> bool:
+        """Give turns for a `SLICE`; True when the last one was that of a task, which takes it as soon as it runs."""
+        self._say()
+        until = now = self._clock()
+        until += SLICE
+        while self._waiting and now <= until:
+            waiting = self._waiting.popleft()
+            if isinstance(waiting, Future):
+                if not waiting.done():
+                    waiting.set_result(None)
+                    return True
+                continue
+            turn, since = waiting
+            self._under_way -= 1
+            turn(not self._too_late(now - since))
+            now = self._clock()
+        self._say()
+        return False
 
 
 class Admission:
@@ -144,7 +185,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         if not await self._gate.enter():
-            await respond(_overloaded(), scope["state"]["request_id"])(scope, receive, send)
+            await respond(overloaded(), scope["state"]["request_id"])(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
@@ -152,7 +193,8 @@ class Admission:
             self._gate.leave()
 
 
-def _overloaded() -> Problem:
+def overloaded() -> Problem:
+    """The refusal of a request beyond what is taken on."""
     return Problem(
         "overloaded",
         "More requests than this service can answer in time.",
@@ -165,7 +207,7 @@ class Refusal:
     """The same refusal as bytes, made beforehand but for the request's id."""
 
     def __init__(self) -> None:
-        answer = respond(_overloaded(), _ID)
+        answer = respond(overloaded(), _ID)
         answer.headers.update(SECURITY_HEADERS | {"Cache-Control": "no-store", "X-Request-Id": _ID})
         answer.headers["Content-Length"] = _LENGTH
         self._head = b"HTTP/1.1 503 Service Unavailable\r\n" + lines_of(answer.raw_headers)
