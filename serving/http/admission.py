@@ -3,8 +3,9 @@
 Without a bound every request waits for all that came before it, and soon nobody is answered before they give up. What
 is beyond the bound is refused at once, by `Wire` before anything is made of it, which costs a thirtieth of an answer.
 Those taken on are computed in slices, one or as many as fit into `SLICE` in each round of the event loop: between two
-rounds the loop reads what has arrived and refuses what is too much, so nobody waits long for a refusal either. Where
-turns come later than `LONGEST` for as
+rounds the loop reads what has arrived and refuses what is too much, so nobody waits long for a refusal either. The
+answers of a slice leave together when it ends: what computes them stays in the processor's caches meanwhile, and who
+gets several is woken once. Where turns come later than `LONGEST` for as
 long, those that waited so long are refused: under a bound on their number alone a slow machine would answer everybody
 too late (Nichols and Jacobson, "Controlling queue delay", ACM Queue 10 (2012): what counts is the time waited, and a
 queue that is gone at once, as after a stall, is no overload).
@@ -14,6 +15,8 @@ import time
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -37,7 +40,11 @@ TOLD = 1.0
 _ID, _LENGTH = "<id>", "<length>"
 """What stands in a prepared refusal for these; no request id holds such signs."""
 
-Turn = Callable[[bool], object]
+T = TypeVar("T")
+Leaving = Callable[[], object]
+"""Sends an answer and accounts for it."""
+
+Turn = Callable[[bool], Leaving | None]
 """Answers a request in its turn, or refuses it when told that the turn did not come in time."""
 
 LOG = structlog.get_logger("barista.admission")
@@ -147,30 +154,43 @@ class Gate:
         """A round of the event loop later: the next turns."""
         woken = False
         try:
-            woken = self._give_turns()
+            woken = self._give_turns(loop)
         finally:  # whatever happened in a turn, the others get theirs
             self._free = not (woken or self._waiting)
             if not self._free:
                 loop.call_soon(self._next, loop)
 
-    def _give_turns(self) -> bool:
+    def _give_turns(self, loop: AbstractEventLoop) -> bool:
         """Give turns for a `SLICE`; True when the last one was that of a task, which takes it as soon as it runs."""
         self._say()
-        until = now = self._clock()
-        until += SLICE
-        while self._waiting and now <= until:
+        leaving: list[Leaving | None] = []
+        now = self._clock()
+        until, woken = now + SLICE, False
+        while self._waiting and not woken and now <= until:
             waiting = self._waiting.popleft()
             if isinstance(waiting, Future):
-                if not waiting.done():
+                woken = not waiting.done()
+                if woken:
                     waiting.set_result(None)
-                    return True
                 continue
             turn, since = waiting
             self._under_way -= 1
-            turn(not self._too_late(now - since))
+            leaving.append(_survived(loop, partial(turn, not self._too_late(now - since))))
             now = self._clock()
+        for leave in leaving:
+            if leave is not None:
+                _survived(loop, leave)
         self._say()
-        return False
+        return woken
+
+
+def _survived(loop: AbstractEventLoop, act: Callable[[], T]) -> T | None:
+    """What `act` gives; its failure is told to the loop, for those that wait behind it must not fail with it."""
+    try:
+        return act()
+    except Exception as error:
+        loop.call_exception_handler({"message": "a request failed in its turn", "exception": error})
+        return None
 
 
 class Admission:

@@ -163,6 +163,7 @@ async def _lifespan(
         watching.cancel()
         await run_sync(service.shadow.stop)
         await run_sync(service.recorder.stop)
+        metrics.hand_over()
 
 
 async def watch(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
@@ -197,6 +198,7 @@ def _tell(service: Service, metrics: Metrics, told: Counter[tuple[Any, str]]) ->
         counter, label = key
         counter.labels(label).inc(count - told[key])
         told[key] = count
+    metrics.hand_over()
     metrics.registry_reached.set(reached(state.workspace.directory) is not False)
     metrics.degraded.set(service.health().status != "ok")
 

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from serving.http.admission import BOUNDED, Gate, Refusal
+from serving.http.admission import BOUNDED, Gate, Leaving, Refusal
 from serving.http.direct import Way
 from serving.http.envelope import SECURITY_HEADERS, RequestIds
 from serving.http.problems import Problem, respond
-from serving.http.prompt import Prompts
+from serving.http.prompt import Prompts, Whole
 from serving.http.whole import WHOLE, lines_of
 
 _REFUSED = SimpleNamespace(response_complete=True, message_event=SimpleNamespace(set=lambda: None))
@@ -68,17 +68,20 @@ class Wire(HttpToolsProtocol):
         scope[WHOLE] = partial(_write, cycle)
         super()._start_asgi_task(cycle, app)
 
-    def _answer(self, cycle: RequestResponseCycle, app: Any, way: Way, started: float, in_time: bool) -> None:
-        """Answer a request in its turn, or let the application do it."""
+    def _answer(self, cycle: RequestResponseCycle, app: Any, way: Way, started: float, in_time: bool) -> Leaving | None:
+        """The answer to a request in its turn, ready to leave; None where the application has to make it."""
         prompts, scope = cast(Prompts, self.prompts), cast(Scope, cycle.scope)
         whole = None
         if _writable(cycle):
             whole = prompts.answer(way, scope) if in_time else prompts.refuse(scope)
         if whole is None:
             self._start_task(cycle, app)
-            return
+            return None
+        return partial(self._leave, cycle, whole, started)
+
+    def _leave(self, cycle: RequestResponseCycle, whole: Whole, started: float) -> None:
         _write(cycle, *whole)
-        prompts.tell(scope, whole.status, started)
+        cast(Prompts, self.prompts).tell(cast(Scope, cycle.scope), whole.status, started)
 
     def _may_refuse(self) -> bool:
         """Whether a refusal may leave here and now.
