@@ -4,22 +4,37 @@ Log what happened, counts, versions and durations; never a customer id, an event
 """
 
 import sys
+import time
 from datetime import UTC, datetime
-from typing import Any, TextIO, cast
+from functools import lru_cache
+from typing import Any
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class _StandardError:
-    """Standard error as it is when a line is written; it may be replaced after the logs were set up."""
+class _Lines:
+    """Writes each line in one piece, so that those of several processes don't mix.
 
-    def write(self, text: str) -> int:
-        """Write `text`."""
-        return sys.stderr.write(text)
+    They go to standard error as it is when they are written; it may be replaced after the logs were set up.
+    """
 
-    def flush(self) -> None:
-        """Let the lines written so far be seen."""
-        sys.stderr.flush()
+    def msg(self, line: str) -> None:
+        """Write one line, which can be seen at once: standard error keeps nothing after a line's end."""
+        sys.stderr.write(f"{line}\n")
+
+    debug = info = warning = warn = error = err = exception = critical = fatal = failure = log = msg
+
+
+def _instant() -> str:
+    """Now, as 2026-01-31T08:15:00.000000Z."""
+    second, fraction = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second(second)}.{fraction // 1000:06d}Z"
+
+
+@lru_cache(1)
+def _second(second: int) -> str:
+    """A second as ISO text; many lines are written in the same one."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _json_lines() -> Any:
@@ -33,9 +48,10 @@ def _json_lines() -> Any:
 
     def line_of(logger: Any, method: str, event: Any) -> str:
         line = add_log_level(logger, method, merge_contextvars(logger, method, event))
-        line["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds")[:26] + "Z"
-        text = orjson.dumps(format_exc_info(logger, method, line), default=repr, option=orjson.OPT_NON_STR_KEYS)
-        return text.decode()
+        line["timestamp"] = _instant()
+        if "exc_info" in line:
+            line = format_exc_info(logger, method, line)
+        return orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
 
     return line_of
 
@@ -55,6 +71,6 @@ def configure_logs(level: str, *, json: bool | None = None) -> None:
     structlog.configure(
         processors=[_json_lines()] if as_json else for_people,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
+        logger_factory=lambda *_name: _Lines(),
         cache_logger_on_first_use=False,  # a logger used before a change of set-up must follow it
     )

@@ -40,7 +40,3 @@ class Laps:
         for stage, end in self.ends:
             yield stage, before, end
             before = end
-
-    def seconds(self) -> list[tuple[Stage, float]]:
-        """How long each stage took, in the sequence they ended [s]."""
-        return [(stage, end - begin) for stage, begin, end in self.spans()]

@@ -58,13 +58,24 @@ class Access:
             Problem: 401 without a key that opens, 403 for one without the scope or a foreign Host.
             StoreUnavailable: the key can't be looked up now.
         """
+        key = self.at_once(request.scope, scopes)
+        return self._let_in(await run_sync(self.ring.fetch, bearer(request.scope)), scopes) if key is None else key
+
+    def at_once(self, scope: Scope, scopes: tuple[str, ...]) -> Key | None:
+        """As `check`, without waiting: None for a key that has to be looked for in the store."""
         if not self.asks:
-            self._check_host(request)
+            self._check_host(scope)
             return LOCAL
-        text = bearer(request.scope)
+        text = bearer(scope)
         if not text:
             raise unauthenticated("no key", "")
-        key = await self._key(text)
+        if self._tokens is not None and self._tokens.reads(text):
+            return self._let_in(self._tokens.key(text), scopes)
+        key = self.ring.known(text)
+        return None if key is None and self._fetches else self._let_in(key, scopes)
+
+    def _let_in(self, key: Key | None, scopes: tuple[str, ...]) -> Key:
+        """The key that was found, if it opens what takes one of `scopes`."""
         if key is None:
             raise unauthenticated("another key")
         state = key.state(self._clock())
@@ -73,12 +84,6 @@ class Access:
         if not key.allows(scopes):
             raise forbidden(key, scopes)
         return key
-
-    async def _key(self, text: str) -> Key | None:
-        if self._tokens is not None and self._tokens.reads(text):
-            return self._tokens.key(text)
-        key = self.ring.known(text)
-        return await run_sync(self.ring.fetch, text) if key is None and self._fetches else key
 
     def knows(self, text: str) -> bool:
         """Whether this is a key of the ring, or a token for this tenant by what it says of itself, unproved."""
@@ -102,14 +107,14 @@ class Access:
         if self.asks:
             return self.opens(bearer(request.scope))
         try:
-            self._check_host(request)
+            self._check_host(request.scope)
         except Problem:
             return False
         return True
 
     @staticmethod
-    def _check_host(request: Request) -> None:
-        host = request.headers.get("host", "").rsplit("]", 1)
+    def _check_host(scope: Scope) -> None:
+        host = header_of(scope, b"host").rsplit("]", 1)
         name = host[0].strip("[") if len(host) > 1 else host[0].partition(":")[0]
         if name.lower() not in LOOPBACK:
             raise Problem(

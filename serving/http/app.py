@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Lifespan
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from recsys.errors import BaristaError, StoreUnavailable
 from recsys.settings import Settings
@@ -26,14 +26,15 @@ from serving.challengers import Challengers
 from serving.http import console
 from serving.http.admission import Admission, Gate
 from serving.http.cors import Origins
-from serving.http.direct import Direct, Way, way
-from serving.http.envelope import Envelope
+from serving.http.direct import Direct, Way, Ways, way
+from serving.http.envelope import Account, Envelope
 from serving.http.guards import Guards
 from serving.http.health import Health
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
 from serving.http.operations import AnyText, Operation, operations, template
 from serving.http.problems import Problem, internal, of_error, of_http, respond
+from serving.http.prompt import Prompts
 from serving.http.service import Service
 from serving.http.state import State
 from serving.http.tracing import Tracing
@@ -60,6 +61,14 @@ class Layered(FastAPI):
         for layer in self._layers:
             app = layer(app)
         return app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: by the layers at once, for FastAPI and Starlette would only pass it on to them."""
+        if scope["type"] == "lifespan" or self.middleware_stack is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
 
 def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | None = None) -> FastAPI:
@@ -106,19 +115,22 @@ def assemble(
     app.openapi = lambda: described  # type: ignore[method-assign]
     app.state.guards, app.state.operations = guards, known
     pages = console.routes(described, needs_key=guards.access.asks)
-    ways = [way(operation.method, operation.path, guards.around(operation)) for operation in known]
+    ways = [way(each.method, each.path, guards.around(each), guards.prompt(each)) for each in known]
     routes = [*(_route(operation, each) for operation, each in zip(known, ways, strict=True)), *pages]
     app.router.routes.extend(routes)
     app.router.redirect_slashes = False
     for kind, handler in HANDLERS:
         app.add_exception_handler(kind, handler)
     templates = {route.endpoint: template(route.path) for route in routes}
-    app.add_layer(Direct, ways=ways, problems=dict(HANDLERS))
+    table, problems, account = Ways(ways), dict(HANDLERS), Account(metrics, templates, tracing)
+    app.add_layer(Direct, ways=table, problems=problems)
     app.state.gate = Gate(settings.most_requests, metrics.under_way.set, partial(_refused, metrics))
     app.add_layer(Admission, gate=app.state.gate)
+    app.state.prompts = Prompts(table, problems, account)
     if settings.cors_origins:
         app.add_layer(Origins, origins=settings.cors_origins)
-    app.add_layer(Envelope, metrics=metrics, routes=templates, tracing=tracing)
+        app.state.prompts = None  # every answer is looked at
+    app.add_layer(Envelope, account=account)
     return app
 
 
@@ -151,6 +163,7 @@ async def _lifespan(
         watching.cancel()
         await run_sync(service.shadow.stop)
         await run_sync(service.recorder.stop)
+        metrics.hand_over()
 
 
 async def watch(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
@@ -185,6 +198,7 @@ def _tell(service: Service, metrics: Metrics, told: Counter[tuple[Any, str]]) ->
         counter, label = key
         counter.labels(label).inc(count - told[key])
         told[key] = count
+    metrics.hand_over()
     metrics.registry_reached.set(reached(state.workspace.directory) is not False)
     metrics.degraded.set(service.health().status != "ok")
 

@@ -13,6 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Answering = Callable[[Request, Exception], Response]
+Problems = Mapping[type[Exception], Answering]
+"""What exceptions become."""
+
+Prompt = Callable[[Request], Response | None]
+"""An endpoint that never waits; None where it would have to, and nothing was done."""
 
 
 class Way(NamedTuple):
@@ -23,55 +28,65 @@ class Way(NamedTuple):
     name: str
     after: str
     endpoint: Endpoint
+    prompt: Prompt | None = None
 
 
-def way(method: str, path: str, endpoint: Endpoint) -> Way:
+def way(method: str, path: str, endpoint: Endpoint, prompt: Prompt | None = None) -> Way:
     """The way to an operation whose routing path holds at most one `{name:id}`."""
     before, _, rest = path.partition("{")
     name, _, after = rest.partition(":id}")
-    return Way(method, before, name, after, endpoint)
+    return Way(method, before, name, after, endpoint, prompt)
 
 
-class Direct:
-    """ASGI middleware: `ways` in the sequence routing would try them, `problems` what exceptions become."""
+class Ways:
+    """Ways in the sequence routing would try them."""
 
-    def __init__(self, app: ASGIApp, ways: Sequence[Way], problems: Mapping[type[Exception], Answering]) -> None:
-        self._app, self._problems = app, problems
-        self._exact = {(way.method, way.before): way.endpoint for way in ways if not way.name}
+    def __init__(self, ways: Sequence[Way]) -> None:
+        self._exact = {(way.method, way.before): way for way in ways if not way.name}
         self._parts: dict[str, list[Way]] = {}
         for each in ways:
             if each.name:
                 self._parts.setdefault(each.method, []).append(each)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        endpoint = self._find(scope) if scope["type"] == "http" else None
-        if endpoint is None:
-            await self._app(scope, receive, send)
-            return
-        scope["endpoint"] = endpoint
-        request = Request(scope, receive, send)
-        try:
-            response = await endpoint(request)
-        except Exception as error:
-            answering = self._answering(type(error))
-            if answering is None:
-                raise
-            response = answering(request, error)
-        await response(scope, receive, send)
-
-    def _find(self, scope: Scope) -> Endpoint | None:
+    def find(self, scope: Scope) -> Way | None:
+        """The way of a request, which is told its endpoint and the parameter of its path."""
         method, path = scope["method"], scope["path"]
         found = self._exact.get((method, path))
         if found is not None:
-            scope["path_params"] = {}
+            scope["path_params"], scope["endpoint"] = {}, found.endpoint
             return found
         for each in self._parts.get(method, ()):
-            whole = len(each.before) + len(each.after) <= len(path)
-            if whole and path.startswith(each.before) and path.endswith(each.after):
-                scope["path_params"] = {each.name: path[len(each.before) : len(path) - len(each.after)]}
-                return each.endpoint
+            before, after = each.before, each.after
+            if path.startswith(before) and path.endswith(after) and len(before) + len(after) <= len(path):
+                scope["path_params"] = {each.name: path[len(before) : len(path) - len(after)]}
+                scope["endpoint"] = each.endpoint
+                return each
         return None
 
-    def _answering(self, kind: type[Exception]) -> Answering | None:
-        return next((self._problems[base] for base in kind.__mro__ if base in self._problems), None)
+
+def answer_of(problems: Problems, request: Request, error: Exception) -> Response:
+    """The answer an exception becomes; raises it where none is known."""
+    for kind in type(error).__mro__:
+        if kind in problems:
+            return problems[kind](request, error)
+    raise error
+
+
+class Direct:
+    """ASGI middleware: requests that `ways` lead to, and `problems` of their operations."""
+
+    def __init__(self, app: ASGIApp, ways: Ways, problems: Problems) -> None:
+        self._app, self._ways, self._problems = app, ways, problems
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        way = self._ways.find(scope) if scope["type"] == "http" else None
+        if way is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            response = await way.endpoint(request)
+        except Exception as error:
+            response = answer_of(self._problems, request, error)
+        await response(scope, receive, send)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.metrics import Metrics
@@ -31,54 +32,31 @@ SECURITY_HEADERS = {
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _NOT_STORED = (b"cache-control", b"no-store")
 _RAW_LINES, _NOT_STORED_LINE = lines_of(_RAW_HEADERS), lines_of([_NOT_STORED])
+_CACHE = b"cache-control:"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Envelope:
-    """ASGI middleware; `routes` maps an endpoint to the path template that metrics, log lines and spans name."""
+AT_ONCE = 128
+"""Request ids made at once."""
 
-    def __init__(
-        self, app: ASGIApp, metrics: Metrics, routes: Mapping[Any, str], tracing: Tracing | None = None
-    ) -> None:
-        self._app, self._metrics, self._routes, self._tracing = app, metrics, routes, tracing
+_METHODS = frozenset({"GET", "POST", "HEAD", "DELETE"})
+
+
+class Account:
+    """What is told of each answered request: its metrics, one log line, its spans.
+
+    `routes` maps an endpoint to the path template that all of them name.
+    """
+
+    def __init__(self, metrics: Metrics, routes: Mapping[Any, str], tracing: Tracing | None = None) -> None:
+        self._metrics, self._routes, self._tracing = metrics, routes, tracing
         self._log = LOG.bind()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, seen = time.perf_counter(), {"status": 0}
-        request_id = scope["state"]["request_id"] = request_id_of(scope)
-
-        async def send_on(message: Message) -> None:
-            if message["type"] == WHOLE:
-                seen["status"] = message["status"]
-                head = _head(message["headers"], request_id, scope["state"].get("headers", {}))
-                if scope[WHOLE](message["status"], head, message["body"]):
-                    return
-                _add_headers(message, request_id, scope["state"].get("headers", {}))
-                await send_apart(message, send)
-                return
-            if message["type"] == "http.response.start":
-                seen["status"] = message["status"]
-                _add_headers(message, request_id, scope["state"].get("headers", {}))
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_on)
-        except Exception as error:  # nothing of it may leave: the log line names where it happened
-            LOG.error("failed", request_id=request_id, error=type(error).__name__, place=_place(error))
-            if seen["status"]:
-                raise
-            await respond(internal(), request_id)(scope, receive, send_on)
-        finally:
-            self._tell(scope, seen["status"], started, time.perf_counter())
-
-    def _tell(self, scope: Scope, status: int, started: float, ended: float) -> None:
+    def tell(self, scope: Scope, status: int, started: float, ended: float) -> None:
+        """A request was answered; `started` and `ended` [s of `time.perf_counter`]."""
         seconds = ended - started
         route = self._routes.get(scope.get("endpoint"), "other")
-        method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "DELETE"} else "other"
+        method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.request(route, method, status, seconds)
         self._log.info(
             "request",
@@ -92,13 +70,69 @@ class Envelope:
             self._tracing.tell(Told(route, method, status, started, ended, scope["headers"], scope["state"]))
 
 
-def request_id_of(scope: Scope) -> str:
-    """The caller's X-Request-Id when it is a plain one, else a new one."""
-    scope.setdefault("state", {})
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _GIVEN_ID.fullmatch(text := value.decode("latin-1")):
-            return str(text)
-    return os.urandom(16).hex()
+class Envelope:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, account: Account) -> None:
+        self._app, self._account, self._ids = app, account, RequestIds()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, seen = time.perf_counter(), {"status": 0}
+        request_id = scope.setdefault("state", {})["request_id"] = self._ids.of(scope)
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == WHOLE:
+                seen["status"] = message["status"]
+                head = head_of(message["headers"], scope["state"])
+                if scope[WHOLE](message["status"], head, message["body"]):
+                    return
+                _add_headers(message, request_id, scope["state"].get("headers", {}))
+                await send_apart(message, send)
+                return
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                _add_headers(message, request_id, scope["state"].get("headers", {}))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except Exception as error:
+            failure = failed(error, request_id)
+            if seen["status"]:
+                raise
+            await failure(scope, receive, send_on)
+        finally:
+            self._account.tell(scope, seen["status"], started, time.perf_counter())
+
+
+def failed(error: Exception, request_id: str) -> Response:
+    """The answer to an error nobody foresaw: nothing of it may leave, the log line names where it happened."""
+    LOG.error("failed", request_id=request_id, error=type(error).__name__, place=_place(error))
+    return respond(internal(), request_id)
+
+
+class RequestIds:
+    """Ids of requests. The system is asked for the random ones of `AT_ONCE` requests; make it after a fork."""
+
+    def __init__(self) -> None:
+        self._new: list[str] = []
+
+    def of(self, scope: Scope) -> str:
+        """The caller's X-Request-Id when it is a plain one, else a new one."""
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _GIVEN_ID.fullmatch(text := value.decode("latin-1")):
+                return str(text)
+        try:
+            return self._new.pop()
+        except IndexError:
+            digits = os.urandom(AT_ONCE * 16).hex()
+            first, *others = (digits[at : at + 32] for at in range(0, len(digits), 32))
+            self._new.extend(others)
+            return first
 
 
 def _add_headers(message: Message, request_id: str, more: Mapping[str, str]) -> None:
@@ -110,12 +144,14 @@ def _add_headers(message: Message, request_id: str, more: Mapping[str, str]) -> 
     message["headers"] = [*headers, (b"x-request-id", request_id.encode()), *given, *_RAW_HEADERS, *cache]
 
 
-def _head(headers: Headers, request_id: str, more: Mapping[str, str]) -> bytes:
-    """The headers of `_add_headers` as lines."""
-    stored = any(name == b"cache-control" for name, _ in headers)
-    given = "".join([f"{name.lower()}: {value}\r\n" for name, value in more.items()])
-    own = f"x-request-id: {request_id}\r\n{given}".encode()
-    return b"".join((lines_of(headers), own, _RAW_LINES, b"" if stored else _NOT_STORED_LINE))
+def head_of(headers: Headers, state: Mapping[str, Any]) -> bytes:
+    """The headers of `_add_headers` as lines; `state` is that of the request's scope."""
+    lines = lines_of(headers)
+    own = f"x-request-id: {state['request_id']}\r\n"
+    if "headers" in state:
+        own += "".join([f"{name.lower()}: {value}\r\n" for name, value in state["headers"].items()])
+    stored = lines.startswith(_CACHE) or b"\r\n" + _CACHE in lines
+    return b"".join((lines, own.encode(), _RAW_LINES, b"" if stored else _NOT_STORED_LINE))
 
 
 def _place(error: BaseException) -> list[str]:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Self
+from inspect import iscoroutinefunction
+from typing import Self, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from recsys.store import AnswerStore, Key, KeyStore, LimitStore
 from recsys.workspace import Workspace
 from serving.http.access import Access
+from serving.http.direct import Prompt
 from serving.http.idempotency import HEADER, Idempotency
 from serving.http.keyring import Keyring
 from serving.http.limiting import Limiter
@@ -47,16 +49,40 @@ class Guards:
 
     def around(self, operation: Operation) -> Handler:
         """The operation's handler behind its guards; a public one stands open and is told who is known."""
+        handler = _awaited(operation.handler)
         if operation.public:
-            return self._open(operation.handler)
+            return self._open(handler)
 
         async def guarded(request: Request) -> Response:
             key = await self.access.check(request, operation.scopes)
             if self._limiter.limits:
                 request.scope["state"]["headers"] = await self._limiter.take(key.key_id)
             if operation.writes and HEADER in request.headers:
-                return await self._idempotency.answer(request, _owner(key), operation.handler)
-            return await operation.handler(request)
+                return await self._idempotency.answer(request, _owner(key), handler)
+            return await handler(request)
+
+        return guarded
+
+    def prompt(self, operation: Operation) -> Prompt | None:
+        """The same without waiting, for a handler that is a plain function; None in place of an answer if it can't be.
+
+        It can't where the caller's key or share of the limit has to be looked for in the store.
+        """
+        handler = operation.handler
+        if iscoroutinefunction(handler) or operation.public or operation.writes:
+            return None
+        answer, limiter = cast(Callable[[Request], Response], handler), self._limiter
+
+        def guarded(request: Request) -> Response | None:
+            key = self.access.at_once(request.scope, operation.scopes)
+            if key is None:
+                return None
+            if limiter.limits:
+                headers = limiter.at_once(key.key_id)
+                if headers is None:
+                    return None
+                request.scope["state"]["headers"] = headers
+            return answer(request)
 
         return guarded
 
@@ -68,6 +94,17 @@ class Guards:
             return await handler(request)
 
         return opened
+
+
+def _awaited(handler: Callable[[Request], Awaitable[Response] | Response]) -> Handler:
+    """A handler as one that may wait."""
+    if iscoroutinefunction(handler):
+        return cast(Handler, handler)
+
+    async def awaited(request: Request) -> Response:
+        return cast(Response, handler(request))
+
+    return awaited
 
 
 def _owner(key: Key) -> str:

@@ -65,6 +65,14 @@ class Limiter:
             async with share.lock:
                 if not share.tokens and share.left:
                     await self._lease(caller, share)
+        return self._pass(share)
+
+    def at_once(self, caller: str) -> dict[str, str] | None:
+        """As `take`, without waiting: None, and nothing taken, where a block has to be leased from the store."""
+        share = self._share(caller)
+        return self._pass(share) if share.tokens or not share.left else None
+
+    def _pass(self, share: _Share) -> dict[str, str]:
         passed = share.tokens > 0
         share.tokens -= passed
         headers = self._headers(share)

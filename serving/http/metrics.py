@@ -6,6 +6,7 @@ from typing import Literal
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving.http.tallies import Tally
 from serving.laps import STAGES, Laps
 from serving.shadow import Seen
 
@@ -30,7 +31,7 @@ class Metrics:
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
         self.registry = CollectorRegistry()
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._tallies: dict[tuple[str, str, int], Tally] = {}
         self._count_requests()
         self._count_states()
         self._count_challengers()
@@ -40,7 +41,7 @@ class Metrics:
         self.requests = self._counter("requests", "Requests answered.", "route", "method", "status")
         self.seconds = self._histogram("request_seconds", "Time to answer.", SECONDS, "route")
         stages = self._histogram("stage_seconds", "Time of a stage of an answer.", SECONDS, "stage")
-        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+        self._stages = {stage: Tally(stages.labels(stage)) for stage in STAGES}
         self.events = self._counter("events", "Events reported.", "outcome")
         self.decisions = self._counter("decisions", "Decisions answered, by where they were kept.", "kept")
         self.not_modified = self._counter("not_modified", "Scores the caller had already, answered without scoring.")
@@ -81,22 +82,23 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        count, time = self._counted(route, method, status)
-        count.inc()
-        time.observe(seconds)
-
-    def _counted(self, route: str, method: str, status: int) -> tuple[Counter, Histogram]:
-        """The counter and the histogram of these labels, looked up once."""
-        found = self._children.get((route, method, status))
-        if found is None:
-            found = self.requests.labels(route, method, str(status)), self.seconds.labels(route)
-            self._children[route, method, status] = found
-        return found
+        tally = self._tallies.get((route, method, status))
+        if tally is None:
+            tally = Tally(self.seconds.labels(route), self.requests.labels(route, method, str(status)))
+            self._tallies[route, method, status] = tally
+        tally.observe(seconds)
 
     def stages(self, laps: Laps) -> None:
         """Note how long the stages of an answer took."""
-        for stage, seconds in laps.seconds():
-            self._stages[stage].observe(seconds)
+        before = laps.start
+        for stage, end in laps.ends:
+            self._stages[stage].observe(end - before)
+            before = end
+
+    def hand_over(self) -> None:
+        """Let everyone see what this process counted; call it now and then, and at the end."""
+        for tally in (*self._tallies.values(), *self._stages.values()):
+            tally.hand_over()
 
     def seen(self, seen: Seen) -> None:
         """Note one request by champion and challenger."""
@@ -110,6 +112,7 @@ class Metrics:
 
     def sums(self, name: str) -> dict[tuple[str, ...], float]:
         """Values of the samples called `name`, of all workers, by label values in the order of the labels' names."""
+        self.hand_over()
         found: dict[tuple[str, ...], float] = {}
         for family in self._everyone().collect():
             for sample in family.samples:
@@ -119,7 +122,8 @@ class Metrics:
         return found
 
     def text(self) -> bytes:
-        """The exposition text: of all workers when they share a directory."""
+        """The exposition text: of all workers when they share a directory, the others as they last handed over."""
+        self.hand_over()
         return generate_latest(self._everyone())
 
     def _everyone(self) -> CollectorRegistry:

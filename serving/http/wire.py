@@ -4,6 +4,8 @@ Bytes that no request can be made of are answered by a problem too; requests bey
 are refused before anything is made of them.
 """
 
+import time
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -12,9 +14,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from serving.http.admission import BOUNDED, Gate, Refusal
-from serving.http.envelope import SECURITY_HEADERS, request_id_of
+from serving.http.admission import BOUNDED, Gate, Leaving, Refusal
+from serving.http.direct import Way
+from serving.http.envelope import SECURITY_HEADERS, RequestIds
 from serving.http.problems import Problem, respond
+from serving.http.prompt import Prompts, Whole
 from serving.http.whole import WHOLE, lines_of
 
 _REFUSED = SimpleNamespace(response_complete=True, message_event=SimpleNamespace(set=lambda: None))
@@ -23,23 +27,61 @@ _REFUSED = SimpleNamespace(response_complete=True, message_event=SimpleNamespace
 _PLAIN = {b"GET", b"POST", b"DELETE"}
 
 
+_BOUNDED = BOUNDED.encode()
+
+
 class Wire(HttpToolsProtocol):
-    """One connection of the service; `gate` is that of the application, None where each tenant has its own."""
+    """One connection of the service.
+
+    gate      that of the application, None where each tenant has its own
+    prompts   the operations whose answers need no task, None where there is none
+    """
 
     gate: Gate | None = None
+    prompts: Prompts | None = None
+    ids = RequestIds()
     _refusal = Refusal()
 
     def on_headers_complete(self) -> None:
-        """Begin with a request whose head is read, its answer to be written in one piece, or refuse it."""
-        if self.gate is not None and self.url.startswith(BOUNDED.encode()):
-            if self.gate.full and self._may_refuse():
-                self._refuse(self.gate)
-                return
-            self.gate.announce()
+        """Begin with a request whose head is read, or refuse it."""
+        gate = self.gate
+        if gate is not None and gate.full and self.url.startswith(_BOUNDED) and self._may_refuse():
+            self._refuse(gate)
+            return
         super().on_headers_complete()
-        cycle = self.cycle
-        scope: Any = self.scope
-        scope[WHOLE] = lambda status, head, body: _write(cycle, status, head, body)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin with a request: wait for its turn where it is answered in it, else by a task of the application."""
+        scope: Any = cycle.scope
+        gate, prompts = self.gate, self.prompts
+        if gate is not None and scope["path"].startswith(BOUNDED):
+            way = prompts.find(scope) if prompts is not None and not gate.full else None
+            if way is not None:
+                gate.queue(partial(self._answer, cycle, app, way, time.perf_counter()), self.loop)
+                return
+            gate.announce(self.loop)
+        self._start_task(cycle, app)
+
+    def _start_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Let the application answer, in one piece where it can."""
+        scope: Any = cycle.scope
+        scope[WHOLE] = partial(_write, cycle)
+        super()._start_asgi_task(cycle, app)
+
+    def _answer(self, cycle: RequestResponseCycle, app: Any, way: Way, started: float, in_time: bool) -> Leaving | None:
+        """The answer to a request in its turn, ready to leave; None where the application has to make it."""
+        prompts, scope = cast(Prompts, self.prompts), cast(Scope, cycle.scope)
+        whole = None
+        if _writable(cycle):
+            whole = prompts.answer(way, scope) if in_time else prompts.refuse(scope)
+        if whole is None:
+            self._start_task(cycle, app)
+            return None
+        return partial(self._leave, cycle, whole, started)
+
+    def _leave(self, cycle: RequestResponseCycle, whole: Whole, started: float) -> None:
+        _write(cycle, *whole)
+        cast(Prompts, self.prompts).tell(cast(Scope, cycle.scope), whole.status, started)
 
     def _may_refuse(self) -> bool:
         """Whether a refusal may leave here and now.
@@ -58,7 +100,7 @@ class Wire(HttpToolsProtocol):
         keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         close = not keeps or self.expect_100_continue  # who waited for a 100 may send the body or leave it
         more = self.server_state.default_headers
-        self.transport.write(self._refusal.of(request_id_of(cast(Scope, self.scope)), more, close=close))
+        self.transport.write(self._refusal.of(self.ids.of(cast(Scope, self.scope)), more, close=close))
         gate.refuse(self.parser.get_method().decode())
         if close:
             self.transport.close()
@@ -74,11 +116,15 @@ class Wire(HttpToolsProtocol):
         self.transport.close()
 
 
+def _writable(cycle: Any) -> bool:
+    """Whether a whole answer may leave now, and the connection goes on after it."""
+    paused = cycle.flow.write_paused or cycle.disconnected or cycle.response_started
+    return not paused and cycle.keep_alive and cycle.scope["method"] != "HEAD"
+
+
 def _write(cycle: Any, status: int, head: bytes, body: bytes) -> bool:
     """What uvicorn's `send` does with the two messages of a whole answer; False where it would do more than that."""
-    if cycle.flow.write_paused or cycle.disconnected or cycle.response_started or not cycle.keep_alive:
-        return False
-    if cycle.scope["method"] == "HEAD":
+    if not _writable(cycle):
         return False
     cycle.response_started, cycle.waiting_for_100_continue, cycle.chunked_encoding = True, False, False
     cycle.transport.write(b"".join((STATUS_LINE[status], lines_of(cycle.default_headers), head, b"\r\n", body)))
@@ -90,5 +136,5 @@ def _write(cycle: Any, status: int, head: bytes, body: bytes) -> bool:
 
 def wire_of(app: ASGIApp) -> type[Wire]:
     """The connections of an application, with its gate."""
-    gate = app.state.gate if isinstance(app, FastAPI) else None
-    return type("Wire", (Wire,), {"gate": gate})
+    own = {"gate": app.state.gate, "prompts": app.state.prompts} if isinstance(app, FastAPI) else {}
+    return type("Wire", (Wire,), own | {"ids": RequestIds()})
