@@ -1,31 +1,35 @@
 """One customer → churn, value and next purchase."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
-from recsys.data.clock import ZoneTable
-from recsys.data.history import HistoryArrays
-from recsys.data.tail import CustomerRows, OrderEvent, rows_at
+from recsys.data.tail import CustomerRows, OrderEvent, PackedOrders, rows_at
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
-from recsys.decisioning.books import historic
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
 from recsys.decisioning.timing import after
+from recsys.decisioning.weighing import (
+    BOUGHT,
+    CHURN,
+    GROWN,
+    LATE,
+    MIDDLE,
+    ORDERS,
+    P_ALIVE,
+    PAST,
+    SOON,
+    TOLD,
+    YEAR,
+    Weighing,
+)
 from recsys.decisioning.words import Language, checked_language
-from recsys.decisioning.worth import MIDDLE, Known, flow_of, intervals, tier, worth
-from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row, other_horizon
-from recsys.features.timing import growth_of, next_purchase
-from recsys.models.value import ValueModel, carried_one
-from recsys.population.facts import Base, Timing
-from recsys.population.timing import HIGH, LEVELS, LOW
-from recsys.population.timing import MIDDLE as AT
-
-YEAR = 365
-ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
+from recsys.decisioning.worth import MIDDLE as MEDIAN
+from recsys.decisioning.worth import Known, intervals, tier, worth
+from recsys.models.churn import ChurnModel
+from recsys.models.value import ValueModel, carried_one, forecast_of
 
 
 def score(
@@ -45,124 +49,67 @@ def score(
     the base's priors say, labelled `evidence: low`.
     """
     customer = serving.snapshot.customers.index(customer_id) if customer is None else customer
-    rows = rows_at(serving.snapshot, customer, as_of, events)
-    seen = look(serving, rows)
+    told = checked_language(language) if reasons else None
+    weighing = Weighing.of(serving)
+    numbers = weighing.weigh(customer, as_of, PackedOrders.of(events))
+    churn, value = _churn(serving.churn, weighing, numbers), _value(serving, weighing, customer, as_of, numbers)
+    if told is not None and churn is not None:
+        why = _reasons(serving, rows_at(serving.snapshot, customer, as_of, events), weighing.rows[0], told)
+        churn = structs.replace(churn, reasons=why)
     return ScoresAnswer(
-        customer_id=customer_id,
-        as_of=as_of,
-        snapshot_id=serving.snapshot.snapshot_id,
-        evidence="history" if rows.high > rows.low else "low",
-        churn=_churn(serving, rows, seen, checked_language(language) if reasons else None),
-        value=_value(serving, customer, rows, seen),
+        customer_id,
+        as_of,
+        serving.snapshot.snapshot_id,
+        "history" if numbers[ORDERS] > 0 else "low",
+        churn,
+        value,
     )
 
 
-class Seen(NamedTuple):
-    """What a customer's rows say: the feature rows (N_FEATURES,) of both models, and what needs no model.
-
-    told  the numbers of `_look_at`
-    """
-
-    churn: npt.NDArray[np.float32]
-    value: npt.NDArray[np.float32]
-    told: list[float]
-
-
-GROWN, BOUGHT, QUANTILES = 0, 1, 2
-PAST = QUANTILES + len(LEVELS)
-FLOW = PAST + 3
-TOLD = FLOW + 3
-"""Places in `Seen.told`: purchases of a year over those of the value model's horizon; purchase days and quantiles of
-`next_purchase`; `historic`; `flow_of`."""
-
-
-def look(serving: Serving, rows: CustomerRows) -> Seen:
-    """All kernels over one customer in one call: the calls cost more than most of the kernels."""
-    value = serving.value.horizon_days if serving.value else YEAR
-    churn = serving.churn.horizon_days if serving.churn else value
-    facts, books = serving.population.arrays, serving.books
-    table, told = np.empty((2, N_FEATURES), np.float32), np.empty(TOLD)
-    _look_at(
-        rows.arrays,
-        rows.low,
-        rows.high,
-        rows.as_of,
-        serving.cat.product_item,
-        serving.zone,
-        facts.base,
-        facts.timing,
-        books.unit_cost,
-        (float(churn), float(value), float(books.costs.value_days), books.costs.daily_rate),
-        serving.desk().counts,
-        table,
-        told,
-    )
-    return Seen(table[0], table[1], told.tolist())
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _look_at(
-    h: HistoryArrays,
-    low: int,
-    high: int,
-    as_of: int,
-    product_item: Any,
-    zone: ZoneTable,
-    base: Base,
-    timing: Timing,
-    unit_cost: Any,
-    terms: Any,
-    scratch: Any,
-    table: Any,
-    told: Any,
-) -> None:
-    churn, value, days, daily = terms
-    own = customer_row(h, low, high, as_of, product_item, zone, base, churn, scratch, table[0])
-    other_horizon(h, low, high, as_of, own, base, value, table[0], table[1])
-    told[GROWN] = growth_of(own, base, value, float(YEAR))
-    told[BOUGHT], _, told[QUANTILES:PAST] = next_purchase(h, low, high, as_of, zone, timing)
-    told[PAST], told[PAST + 1], told[PAST + 2] = historic(h, low, high, as_of, unit_cost)
-    told[FLOW], told[FLOW + 1], told[FLOW + 2] = flow_of(own, base, value, days, daily)
-
-
-def _churn(serving: Serving, rows: CustomerRows, seen: Seen, language: Language | None) -> ChurnScore | None:
-    """The churn score, with reasons if there is a language to tell them in."""
-    model, row = serving.churn, seen.churn
+def _churn(model: ChurnModel | None, weighing: Weighing, numbers: list[float]) -> ChurnScore | None:
+    """The churn score without reasons."""
     if model is None:
         return None
-    why: tuple[Reason, ...] = ()
-    if language is not None:
-        contributions = model.contributions(row.reshape(1, -1))[0]
-        why = churn_reasons(serving, rows, model.horizon_days, contributions, row, language)
-    return ChurnScore(model.probability_one(row), model.horizon_days, model.version, why, model.threshold)
+    probability = model.probability_one(weighing.rows[0]) if model.tables is None else numbers[CHURN]
+    return ChurnScore(probability, model.horizon_days, model.version, (), model.threshold)
 
 
-def _value(serving: Serving, customer: int, rows: CustomerRows, seen: Seen) -> ValueScore | None:
-    model = serving.value
+def _reasons(
+    serving: Serving, rows: CustomerRows, row: npt.NDArray[np.float32], language: Language
+) -> tuple[Reason, ...]:
+    """Why the churn score of the feature `row` (N_FEATURES,) is what it is."""
+    model = serving.churn
+    if model is None:
+        return ()
+    contributions = model.contributions(row.reshape(1, -1))[0]
+    return churn_reasons(serving, rows, model.horizon_days, contributions, row, language)
+
+
+def _value(serving: Serving, weighing: Weighing, customer: int, as_of: int, numbers: list[float]) -> ValueScore | None:
+    model, minor = serving.value, weighing.minor
     if model is None:
         return None
-    expected, money, told = model.foretold_one(seen.value), serving.snapshot.money, seen.told
-    bought, quantiles = told[BOUGHT] > 0, told[QUANTILES:PAST]
-    spend, counts, amounts = expected.spend, expected.counts, expected.amounts
-    known = Known(*told[PAST:TOLD])
+    expected = model.foretold_one(weighing.rows[1]) if model.tables is None else forecast_of(numbers[TOLD:])
+    bought, spend, counts, amounts = numbers[BOUGHT] > 0, expected.spend, expected.counts, expected.amounts
+    known = Known(*numbers[PAST:TOLD])
     return ValueScore(
-        expected_spend=money(spend),
-        spend_low=money(expected.low),
-        spend_high=money(expected.high),
+        expected_spend=spend / minor,
+        spend_low=expected.low / minor,
+        spend_high=expected.high / minor,
         expected_orders=expected.orders,
-        p_alive=float(seen.value[ALIVE]),
-        next_purchase_low=after(rows.as_of, quantiles[LOW]) if bought else None,
-        next_purchase_at=after(rows.as_of, quantiles[AT]) if bought else None,
-        next_purchase_high=after(rows.as_of, quantiles[HIGH]) if bought else None,
+        p_alive=numbers[P_ALIVE],
+        next_purchase_low=after(as_of, numbers[SOON]) if bought else None,
+        next_purchase_at=after(as_of, numbers[MIDDLE]) if bought else None,
+        next_purchase_high=after(as_of, numbers[LATE]) if bought else None,
         horizon_days=model.horizon_days,
-        year_spend=money(spend * _year(model, told[GROWN])),
+        year_spend=spend * _year(model, numbers[GROWN]) / minor,
         year_is_extrapolated=model.horizon_days < YEAR,
         model_version=model.version,
-        median_spend=None if amounts is None else money(amounts[MIDDLE]),
-        median_orders=None if counts is None else counts[MIDDLE],
+        median_spend=None if amounts is None else amounts[MEDIAN] / minor,
+        median_orders=None if counts is None else counts[MEDIAN],
         tier=tier(model, spend),
-        intervals=() if counts is None or amounts is None else intervals(serving, counts, amounts),
-        worth=worth(serving, customer, rows, model, known, spend),
+        intervals=() if counts is None or amounts is None else intervals(counts, amounts, minor),
+        worth=worth(serving, customer, as_of, model, known, spend, minor),
     )
 
 

@@ -14,7 +14,6 @@ from recsys.data.snapshot import Snapshot
 from recsys.decisioning.books import Books, Costs
 from recsys.decisioning.gather import LIMIT, Bench, bench, catalogue_arrays, scratch_for
 from recsys.errors import SnapshotError
-from recsys.features.customer import item_scratch
 from recsys.features.pairs import N_PAIR_FEATURES
 from recsys.features.state import CatalogueArrays, Scratch
 from recsys.models.churn import ChurnModel
@@ -34,7 +33,6 @@ class Desk:
     population: Population
     items: Scratch
     bench: Bench
-    counts: npt.NDArray[np.int64]
     chosen: npt.NDArray[np.int64]
     marks: npt.NDArray[np.uint16]
     known: npt.NDArray[np.uint8]
@@ -115,6 +113,11 @@ class Serving:
             found = self._labels[item] = Label(catalogue.items[item], catalogue.name(item), name, spend)
         return found
 
+    @property
+    def threads(self) -> threading.local:
+        """What each thread keeps for itself."""
+        return self._desks
+
     def desk(self) -> Desk:
         """Working memory of the calling thread."""
         desk: Desk | None = getattr(self._desks, "desk", None)
@@ -125,7 +128,6 @@ class Serving:
                 population=self.population,
                 items=items,
                 bench=bench(self.cat, self.population.arrays, items),
-                counts=item_scratch(self.snapshot.catalogue.n_items),
                 chosen=np.zeros(LIMIT, np.int64),
                 marks=np.zeros(LIMIT, np.uint16),
                 known=np.zeros(LIMIT, np.uint8),

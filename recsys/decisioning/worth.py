@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numba
 
 from recsys.data.clock import DAY
-from recsys.data.tail import CustomerRows
 from recsys.decisioning.answers import Interval, Tier, Worth
 from recsys.decisioning.serving import Serving
 from recsys.models.predictive import LEVELS, PROBABILITIES
 from recsys.models.value import ValueModel, carried_one
-from recsys.population.btyd import Summary, summary
+from recsys.population.btyd import Summary
 from recsys.population.facts import Base
 from recsys.population.pareto import pareto_discounted, pareto_living
 
@@ -33,6 +32,7 @@ class Known(NamedTuple):
     far, near           expected purchases of a living customer within the days that value is counted for, and within
                         the model's horizon
     now                 the former, each worth what it is today
+    repeats, age        x and T of the customer's `Summary`
     """
 
     past: float
@@ -41,6 +41,8 @@ class Known(NamedTuple):
     far: float
     near: float
     now: float
+    repeats: float
+    age: float
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -52,9 +54,14 @@ def flow_of(own: Summary, base: Base, horizon: float, days: float, daily: float)
     return far, near, pareto_discounted(r, alpha, s, beta, x, T, days, daily)
 
 
-def worth(serving: Serving, customer: int, rows: CustomerRows, model: ValueModel, known: Known, spend: float) -> Worth:
-    """Of the customer at index `customer` (negative for one not imported), with the expected `spend` [minor units]."""
-    books, money, past = serving.books, serving.snapshot.money, known.past
+def worth(
+    serving: Serving, customer: int, as_of: int, model: ValueModel, known: Known, spend: float, minor: float
+) -> Worth:
+    """Of the customer at index `customer` (negative for one not imported), with the expected `spend` [minor units].
+
+    `minor` units are one of the currency.
+    """
+    books, past = serving.books, known.past
     share = (known.left + books.usual * books.margin) / (known.costed + books.usual)
     earned = known.left + (past - known.costed) * share
     days = float(books.costs.value_days)
@@ -63,18 +70,18 @@ def worth(serving: Serving, customer: int, rows: CustomerRows, model: ValueModel
     return Worth(
         days=books.costs.value_days,
         discount_rate=books.costs.discount_rate,
-        historic_spend=money(past),
-        future_spend=money(future),
-        total_spend=money(past + future),
+        historic_spend=past / minor,
+        future_spend=future / minor,
+        total_spend=(past + future) / minor,
         margin_share=_known(share),
-        expected_margin=_known(money(spend * share)),
-        historic_margin=_known(money(earned)),
-        future_margin=_known(money(future * share)),
-        total_margin=_known(money(earned + future * share)),
-        acquisition_cost=_known(money(cost)),
+        expected_margin=_known(spend * share / minor),
+        historic_margin=_known(earned / minor),
+        future_margin=_known(future * share / minor),
+        total_margin=_known((earned + future * share) / minor),
+        acquisition_cost=_known(cost / minor),
         paid_back=None if math.isnan(cost - earned) else bool(earned >= cost),
-        pays_back_at=_payback(serving, model, rows, cost - earned, spend * share),
-        profitable=None if math.isnan(share) else bool(money(spend * share) > books.costs.contact_cost),
+        pays_back_at=_payback(serving, model, known, as_of, cost - earned, spend * share),
+        profitable=None if math.isnan(share) else bool(spend * share / minor > books.costs.contact_cost),
     )
 
 
@@ -85,14 +92,16 @@ def _times(model: ValueModel, living: float, near: float, days: float) -> float:
     return carried_one(max(living, LEAST) / max(near, LEAST), kept, horizon, days)
 
 
-def intervals(serving: Serving, counts: Sequence[float], amounts: Sequence[float]) -> tuple[Interval, ...]:
-    """Central intervals of one customer, narrowest first, from quantiles of orders and of spend at PROBABILITIES."""
-    money = serving.snapshot.money
+def intervals(counts: Sequence[float], amounts: Sequence[float], minor: float) -> tuple[Interval, ...]:
+    """Central intervals of one customer, narrowest first, from quantiles of orders and of spend at PROBABILITIES.
+
+    `minor` units of `amounts` are one of the currency.
+    """
     return tuple(
         Interval(
             level,
-            money(amounts[MIDDLE - place]),
-            money(amounts[MIDDLE + place]),
+            amounts[MIDDLE - place] / minor,
+            amounts[MIDDLE + place] / minor,
             counts[MIDDLE - place],
             counts[MIDDLE + place],
         )
@@ -106,15 +115,16 @@ def tier(model: ValueModel, spend: float) -> Tier | None:
     return TIERS[bisect_right(thresholds, spend)] if len(thresholds) == len(TIERS) - 1 else None
 
 
-def _payback(serving: Serving, model: ValueModel, rows: CustomerRows, open_cost: float, margin: float) -> int | None:
+def _payback(
+    serving: Serving, model: ValueModel, known: Known, as_of: int, open_cost: float, margin: float
+) -> int | None:
     """First day within `value_days` by which the expected margin has earned `open_cost` [minor units]; None if none."""
     if not (open_cost > 0.0 and margin > 0.0):
         return None
-    own, base = summary(rows.arrays, rows.low, rows.high, rows.as_of, serving.zone), serving.population.arrays.base
-    r, alpha, s, beta = base.btyd[7:11]
+    r, alpha, s, beta = serving.population.arrays.base.btyd[7:11]
 
     def living(days: float) -> float:
-        return float(pareto_living(r, alpha, s, beta, float(own.x), own.T, days))
+        return float(pareto_living(r, alpha, s, beta, known.repeats, known.age, days))
 
     near = living(float(model.horizon_days))
 
@@ -130,7 +140,7 @@ def _payback(serving: Serving, model: ValueModel, rows: CustomerRows, open_cost:
             high = middle
         else:
             low = middle
-    return rows.as_of + high * DAY
+    return as_of + high * DAY
 
 
 def _told_cost(serving: Serving) -> float:

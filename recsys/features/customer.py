@@ -8,10 +8,21 @@ import numpy.typing as npt
 
 from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays, PurchaseHistory, visible_orders
-from recsys.features.expected import EXPECTED, expected_row
-from recsys.population.btyd import Summary, summary
+from recsys.features.expected import EXPECTED, alive_of, expected_row
+from recsys.features.orders import (
+    COUNT,
+    FIRST,
+    LAST,
+    Counted,
+    Orders,
+    begin_of,
+    cleaned,
+    item_scratch,
+    read_orders,
+    summed,
+)
+from recsys.population.btyd import Summary
 from recsys.population.facts import Base
-from recsys.population.purchase_days import is_purchase, local_day, local_time, order_amount
 
 RHYTHM = (
     "orders",
@@ -78,16 +89,9 @@ CUSTOMER_FEATURES = (*RHYTHM, *WINDOWED, *MONEY, *HABITS, *EXPECTED)
 """Names of the features, in the order of the columns."""
 
 N_FEATURES = len(CUSTOMER_FEATURES)
-RECENT = 5
 _WINDOW_DAYS = np.array(WINDOWS, np.float64)
 _RHYTHM, _WINDOWED, _MONEY = len(RHYTHM), len(WINDOWED), len(MONEY)
 _HABITS = len(HABITS)
-
-
-@numba.njit(cache=True, nogil=True)
-def item_scratch(n_items: int) -> Any:
-    """Scratch (4, n_items) int64 of one thread, all -1; kernels leave it as they found it."""
-    return np.full((4, n_items), -1, np.int64)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -106,47 +110,50 @@ def customer_row(
     """Features of the customer with orders `low:high`, all visible at `as_of` [s], into `out` float32 (N_FEATURES,).
 
     `horizon` [days]; `scratch` from `item_scratch`. NaN where a feature has no meaning (no order, a single order).
-    Returns the customer's `Summary`, for what else is computed from it.
+    Returns the customer's `Orders`, `Summary` and P(alive) by Pareto/NBD, for what else is computed from them.
     """
     out[:] = np.nan
+    orders, counted = read_orders(h, low, high, product_item, zone, scratch)
     start = 0
-    _rhythm(h, low, high, as_of, zone, base, out[start : start + _RHYTHM])
+    _rhythm(orders, as_of, base, out[start : start + _RHYTHM])
     start += _RHYTHM
-    _windowed(h, low, high, as_of, horizon, out[start : start + _WINDOWED])
+    _windowed(orders, as_of, out[start : start + _WINDOWED])
+    _horizons(orders, as_of, horizon, out[start : start + _WINDOWED])
     start += _WINDOWED
-    _money(h, low, high, as_of, out[start : start + _MONEY])
+    _money(orders, counted.recent_from, as_of, out[start : start + _MONEY])
     start += _MONEY
-    _habits(h, low, high, as_of, product_item, zone, scratch, out[start : start + _HABITS])
+    _habits(h, low, high, as_of, orders, counted, scratch, out[start : start + _HABITS])
+    cleaned(counted, scratch)
     start += _HABITS
-    own = summary(h, low, high, as_of, zone)
-    expected_row(own, base, horizon, out[start:])
-    return own
+    own = summed(orders, as_of, zone)
+    alive = alive_of(own, base)
+    expected_row(own, base, alive, horizon, out[start:])
+    return orders, own, alive
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def other_horizon(
-    h: HistoryArrays, low: int, high: int, as_of: int, own: Summary, base: Base, horizon: float, row: Any, out: Any
+    orders: Orders, as_of: int, own: Summary, alive: float, base: Base, horizon: float, row: Any, out: Any
 ) -> None:
     """The features of `row`, which `customer_row` made for another horizon, for `horizon` [days] into `out`.
 
-    `own` is what it returned.
+    `orders`, `own` and `alive` are what it returned.
     """
     out[:] = row
     start = _RHYTHM
-    _windowed(h, low, high, as_of, horizon, out[start : start + _WINDOWED])
-    expected_row(own, base, horizon, out[start + _WINDOWED + _MONEY + _HABITS :])
+    _horizons(orders, as_of, horizon, out[start : start + _WINDOWED])
+    expected_row(own, base, alive, horizon, out[start + _WINDOWED + _MONEY + _HABITS :])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _rhythm(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, base: Base, out: Any) -> None:
+def _rhythm(orders: Orders, as_of: int, base: Base, out: Any) -> None:
     n_orders, n_days = 0, 0
     first, last, day_before = np.int64(0), np.int64(0), np.int64(0)
     total, squares, newest, longest, recent = 0.0, 0.0, np.nan, np.nan, np.nan
-    for order in range(low, high):
-        if not is_purchase(h, order):
+    for order in range(orders.time.size):
+        if orders.bought[order] == 0:
             continue
-        at = h.order_time[order]
-        day = local_day(zone, at)
+        at, day = orders.time[order], orders.day[order]
         if n_orders == 0:
             first, n_days = at, 1
         elif day != day_before:
@@ -173,41 +180,35 @@ def _rhythm(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTable, 
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _windowed(h: HistoryArrays, low: int, high: int, as_of: int, horizon: float, out: Any) -> None:
-    n = len(_WINDOW_DAYS)
-    counts, sums = np.zeros(n + 2, np.int64), np.zeros(n + 2, np.int64)
-    for order in range(high - 1, low - 1, -1):
-        elapsed = (as_of - h.order_time[order]) / DAY
-        if elapsed >= max(_WINDOW_DAYS[n - 1], 2 * horizon):
-            break
-        spend, bought = order_amount(h, order), 1 if is_purchase(h, order) else 0
-        for w in range(n):
-            if elapsed < _WINDOW_DAYS[w]:
-                counts[w] += bought
-                sums[w] += spend
-        if elapsed < 2 * horizon:
-            w = n if elapsed < horizon else n + 1
-            counts[w] += bought
-            sums[w] += spend
-    for w in range(n + 2):
-        out[w], out[n + 2 + w] = counts[w], sums[w]
+def _windowed(orders: Orders, as_of: int, out: Any) -> None:
+    n, spend = orders.time.size, len(_WINDOW_DAYS) + 2
+    for w in range(len(_WINDOW_DAYS)):
+        begin = begin_of(orders, as_of, _WINDOW_DAYS[w])
+        out[w] = orders.bought_before[n] - orders.bought_before[begin]
+        out[spend + w] = orders.spent_before[n] - orders.spent_before[begin]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _money(h: Any, low: int, high: int, as_of: int, out: Any) -> None:
-    n, total, first = 0, np.int64(0), np.int64(0)
-    n_lines: Any = 0
-    recent_lines: Any = 0
-    recent_n, recent_total = 0, np.int64(0)
+def _horizons(orders: Orders, as_of: int, horizon: float, out: Any) -> None:
+    n, w, spend = orders.time.size, len(_WINDOW_DAYS), len(_WINDOW_DAYS) + 2
+    begin, before = begin_of(orders, as_of, horizon), begin_of(orders, as_of, 2 * horizon)
+    out[w] = orders.bought_before[n] - orders.bought_before[begin]
+    out[w + 1] = orders.bought_before[begin] - orders.bought_before[before]
+    out[spend + w] = orders.spent_before[n] - orders.spent_before[begin]
+    out[spend + w + 1] = orders.spent_before[begin] - orders.spent_before[before]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _money(orders: Orders, recent_from: int, as_of: int, out: Any) -> None:
+    n, first, n_lines = 0, np.int64(0), np.int64(0)
+    recent_n, recent_lines, recent_total = 0, np.int64(0), np.int64(0)
     last_spend, squares = np.int64(0), 0.0
-    recent_from = _recent_from(h, low, high)
-    for order in range(low, high):
-        spend = order_amount(h, order)
-        total += spend
-        if not is_purchase(h, order):
+    total = orders.spent_before[orders.time.size]
+    for order in range(orders.time.size):
+        if orders.bought[order] == 0:
             continue
-        lines = np.int64(h.line_start[order + 1]) - np.int64(h.line_start[order])
-        first = h.order_time[order] if n == 0 else first
+        spend, lines = orders.amount[order], orders.lines[order]
+        first = orders.time[order] if n == 0 else first
         n, n_lines = n + 1, n_lines + lines
         last_spend, squares = spend, squares + np.float64(spend) * np.float64(spend)
         if order >= recent_from:
@@ -223,74 +224,40 @@ def _money(h: Any, low: int, high: int, as_of: int, out: Any) -> None:
     out[8] = (recent_lines / recent_n) / (n_lines / n)
 
 
-@numba.njit(cache=True, nogil=True)
-def _recent_from(h: HistoryArrays, low: int, high: int) -> int:
-    """First of the last `RECENT` purchases in `low:high`."""
-    found = 0
-    for order in range(high - 1, low - 1, -1):
-        if is_purchase(h, order):
-            found += 1
-            if found == RECENT:
-                return order
-    return low
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _habits(
+    h: HistoryArrays, low: int, high: int, as_of: int, orders: Orders, counted: Counted, items: Any, out: Any
+) -> None:
+    n = orders.time.size
+    bought, paid, saved = orders.bought_before[n], orders.spent_before[n], counted.saved
+    if bought == 0:
+        return
+    weekend, evening = np.int64(0), np.int64(0)
+    for order in range(n):
+        weekend += orders.bought[order] & np.int64((orders.day[order] + 3) % 7 >= 5)  # 1970-01-01 was a Thursday
+        evening += orders.bought[order] & np.int64(orders.local[order] - orders.day[order] * DAY >= 17 * 3600)
+    recent_items, favourites, lost = _favourites(as_of, orders, counted, items)
+    out[0], out[1], out[2] = counted.touched.size, recent_items, favourites
+    out[3] = lost / favourites if favourites > 0 else np.nan
+    out[4] = counted.recent_new / counted.recent_pairs if counted.recent_pairs > 0 else np.nan
+    out[5], out[6] = _stores(h, low, high)
+    out[7], out[8] = counted.returns / counted.lines, saved / (paid + saved) if paid + saved > 0 else 0.0
+    out[9], out[10] = weekend / bought, evening / bought
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _habits(
-    h: Any, low: int, high: int, as_of: int, product_item: Any, zone: ZoneTable, scratch: Any, out: Any
-) -> None:
-    count, first, last, seen = scratch[0], scratch[1], scratch[2], scratch[3]
-    capacity: Any = min(len(count), np.int64(h.line_start[high]) - np.int64(h.line_start[low]))
-    touched = np.empty(capacity, np.int64)
-    recent_from = _recent_from(h, low, high)
-    n, n_lines, returns, recent_pairs, recent_new = 0, 0, 0, 0, 0
-    orders, weekend, evening, paid, saved = 0, 0, 0, np.int64(0), np.int64(0)
-    times, start, quantities, products = h.order_time, h.line_start, h.line_quantity, h.line_product
-    amounts, discounts = h.line_amount, h.line_discount
-    for order in range(low, high):
-        at, bought = times[order], False
-        for line in range(start[order], start[order + 1]):
-            quantity = quantities[line]
-            n_lines += 1
-            returns += quantity < 0
-            paid += amounts[line]
-            saved += discounts[line]
-            if quantity <= 0:
-                continue
-            bought = True
-            product = products[line]
-            item = product_item[product] if product >= 0 else -1
-            if item < 0 or seen[item] == order:
-                continue
-            seen[item] = order
-            if count[item] < 0:
-                touched[n] = item
-                n += 1
-                count[item], first[item] = 0, at
-                recent_new += order >= recent_from
-            recent_pairs += order >= recent_from
-            count[item] += 1
-            last[item] = at
-        if bought:
-            local = local_time(zone, at)
-            orders += 1
-            weekend += (local // DAY + 3) % 7 >= 5  # 1970-01-01 was a Thursday
-            evening += local % DAY >= 17 * 3600
-    favourites, lost, recent_items = 0, 0, 0
-    for k in range(n):
-        item = touched[k]
-        recent_items += seen[item] >= recent_from
-        if count[item] >= 3:
-            favourites += 1
-            lost += as_of - last[item] > 2 * (last[item] - first[item]) / (count[item] - 1)
-        count[item], first[item], last[item], seen[item] = -1, -1, -1, -1
-    if orders == 0:
-        return
-    out[0], out[1], out[2], out[3] = n, recent_items, favourites, lost / favourites if favourites > 0 else np.nan
-    out[4] = recent_new / recent_pairs if recent_pairs > 0 else np.nan
-    out[5], out[6] = _stores(h, low, high)
-    out[7], out[8] = returns / n_lines, saved / (paid + saved) if paid + saved > 0 else 0.0
-    out[9], out[10] = weekend / orders, evening / orders
+def _favourites(as_of: int, orders: Orders, counted: Counted, items: Any) -> Any:
+    """Items of the last RECENT purchases, items of three or more orders, and those of them that are lost."""
+    recent_items, favourites, lost = np.int64(0), np.int64(0), np.int64(0)
+    for k in range(counted.touched.size):
+        item = counted.touched[k]
+        newest, count = np.int64(items[item, LAST]) - 1, np.int64(items[item, COUNT])
+        recent_items += np.int64(newest >= counted.recent_from)
+        if count >= 3:
+            first, last = orders.time[np.int64(items[item, FIRST]) - 1], orders.time[newest]
+            favourites += np.int64(1)
+            lost += np.int64(as_of - last > 2 * (last - first) / (count - 1))
+    return recent_items, favourites, lost
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -32,8 +32,15 @@ LEAST_ALIVE = 0.05
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def expected_row(own: Summary, base: Base, horizon: float, out: Any) -> None:
-    """Features EXPECTED of the customer of `own` into `out`; `horizon` [days]."""
+def alive_of(own: Summary, base: Base) -> float:
+    """P(alive) of the customer of `own` by Pareto/NBD."""
+    r, alpha, s, beta = base.btyd[7], base.btyd[8], base.btyd[9], base.btyd[10]
+    return float(pareto_alive(r, alpha, s, beta, np.float64(own.x), own.t_x, own.T))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def expected_row(own: Summary, base: Base, alive: float, horizon: float, out: Any) -> None:
+    """Features EXPECTED of the customer of `own` into `out`; `alive` from `alive_of`, `horizon` [days]."""
     r, alpha, a, b = base.btyd[0], base.btyd[1], base.btyd[2], base.btyd[3]
     p, q, v = base.btyd[4], base.btyd[5], base.btyd[6]
     out[0] = bgnbd_alive(r, alpha, a, b, own.x, own.t_x, own.T)
@@ -41,14 +48,13 @@ def expected_row(own: Summary, base: Base, horizon: float, out: Any) -> None:
     x = own.x if own.mean_spend > 0 else 0
     usual = gamma_gamma_mean(p, q, v, x, own.mean_spend)
     out[2] = np.float64(out[1]) * usual
-    _pareto(base, own, horizon, usual, out[3:])
+    _pareto(base, own, alive, horizon, usual, out[3:])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _pareto(base: Base, own: Summary, horizon: float, usual: float, out: Any) -> None:
+def _pareto(base: Base, own: Summary, alive: float, horizon: float, usual: float, out: Any) -> None:
     r, alpha, s, beta = base.btyd[7], base.btyd[8], base.btyd[9], base.btyd[10]
     x, t_x, T = np.float64(own.x), own.t_x, own.T
-    alive = pareto_alive(r, alpha, s, beta, x, t_x, T)
     living = pareto_living(r, alpha, s, beta, x, T, horizon)
     orders, raised = alive * living, max(alive, LEAST_ALIVE) * living
     out[0], out[1] = alive, alive * pareto_buying(r, alpha, s, beta, x, T, horizon)

@@ -10,7 +10,7 @@ from recsys.data.history import HistoryArrays
 from recsys.population.btyd import Summary, summary
 from recsys.population.facts import Base, Timing
 from recsys.population.pareto import pareto_living
-from recsys.population.timing import LEVELS, days_left, pace_of
+from recsys.population.timing import EVERY, LEVELS, days_left, days_left_at, pace_of
 from recsys.population.visits import category_visits, visits
 
 
@@ -24,10 +24,16 @@ def next_purchase(h: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneT
     times = visits(h, low, high, as_of, zone)
     if len(times) == 0:
         return 0, np.int64(0), out
-    last, prior = times[len(times) - 1], timing.prior
+    next_after(times, as_of, timing, EVERY, out)
+    return len(times), times[len(times) - 1], out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def next_after(times: Any, as_of: int, timing: Timing, places: Any, out: Any) -> None:
+    """Quantiles at the `places` of LEVELS of the days to the next purchase into `out`; `times` [s] of the visits."""
+    prior, wait = timing.prior, (as_of - times[len(times) - 1]) / DAY
     pace = pace_of(times, 0, len(times))
-    days_left(pace, (as_of - last) / DAY, prior[0], prior[1], prior[2], timing.table, out)
-    return len(times), last, out
+    days_left_at(pace, wait, prior[0], prior[1], prior[2], timing.table, places, out)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -1,8 +1,8 @@
 """The churn model: how probable it is that a customer buys nothing within the horizon."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
@@ -11,11 +11,24 @@ import numpy.typing as npt
 from recsys.models.bundle import Bundle, BundleContent, Part
 from recsys.models.calibration import Calibration, Platt, interpolate_one, sigmoid_one
 from recsys.models.forest import Forest
-from recsys.models.forest_kernel import StepTables, step_row
+from recsys.models.forest_kernel import StepTables, no_steps, step_row
 from recsys.models.reading import expect_name, named, part_of
 from recsys.models.rows import Floats, Rows
 from recsys.models.scorers import Scorer
 from recsys.models.spec import FeatureSpec
+
+
+class ChurnTables(NamedTuple):
+    """A churn model of a forest as one kernel takes it.
+
+    x, y   float64        knots of `Isotonic`; none of `Platt`
+    curve  float64 (2,)   slope and shift of `Platt`
+    """
+
+    trees: StepTables
+    x: Floats
+    y: Floats
+    curve: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,7 @@ class ChurnModel:
     curve      from raw score to probability
     version    the registry's version and the digest, as the loader names them
     threshold  probability from which on a contact pays, None where no costs are known
+    tables     as the kernel of one row takes it; None where it is not made for the model
     """
 
     feature_spec: FeatureSpec
@@ -33,6 +47,11 @@ class ChurnModel:
     facts: Mapping[str, Any]
     version: str
     threshold: float | None = None
+    tables: ChurnTables | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read once what every answer needs."""
+        object.__setattr__(self, "tables", churn_tables(self))
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, version: str) -> Self:
@@ -57,26 +76,34 @@ class ChurnModel:
 
     def probability_one(self, row: npt.NDArray[np.float32]) -> float:
         """`probability` of one customer's row (f,): the same bits by one kernel, or by those of many rows."""
-        scorer, curve = self.scorer, self.curve
-        if not isinstance(scorer, Forest):
+        if self.tables is None:
             return float(self.probability(row.reshape(1, -1))[0])
-        if isinstance(curve, Platt):
-            return float(_platt_row(row, scorer.steps, curve.slope, curve.shift))
-        return float(_isotonic_row(row, scorer.steps, curve.x, curve.y))
+        return float(probability_row(row, self.tables))
 
     def contributions(self, X: Rows) -> Floats:
         """What each feature added to the raw score, (n, f + 1), the last column the bias."""
         return self.scorer.contributions(X)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _platt_row(row: Any, trees: StepTables, slope: float, shift: float) -> Any:
-    return sigmoid_one(step_row(row, trees, np.empty(trees.feature.size, np.float32)), slope, shift)
+def churn_tables(model: ChurnModel | None) -> ChurnTables | None:
+    """What the kernel of one row takes; of no model tables without trees, None for one it is not made for."""
+    if model is None:
+        return ChurnTables(no_steps(), np.zeros(0), np.zeros(0), np.zeros(2))
+    scorer, curve = model.scorer, model.curve
+    if not isinstance(scorer, Forest):
+        return None
+    if isinstance(curve, Platt):
+        return ChurnTables(scorer.steps, np.zeros(0), np.zeros(0), np.array([curve.slope, curve.shift]))
+    return ChurnTables(scorer.steps, curve.x, curve.y, np.zeros(2))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _isotonic_row(row: Any, trees: StepTables, x: Any, y: Any) -> Any:
-    return interpolate_one(step_row(row, trees, np.empty(trees.feature.size, np.float32)), x, y)
+def probability_row(row: Any, tables: ChurnTables) -> float:
+    """`ChurnModel.probability` of one row (f,)."""
+    raw = step_row(row, tables.trees, np.empty(tables.trees.feature.size, np.float32))
+    if tables.x.size > 0:
+        return float(interpolate_one(raw, tables.x, tables.y))
+    return float(sigmoid_one(raw, tables.curve[0], tables.curve[1]))
 
 
 def churn_content(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from recsys.models.bundle import Bundle, BundleContent, Part
 from recsys.models.forest import Forest
-from recsys.models.forest_kernel import StepTables, step_row
+from recsys.models.forest_kernel import StepTables, no_steps, step_row
 from recsys.models.intervals import IntervalBins
 from recsys.models.links import CODES, apply_link, linked
 from recsys.models.predictive import PROBABILITIES, Fitted, Predictive, quantiles_of
@@ -27,6 +27,9 @@ PREDICTIVE_FEATURES = ("pareto_alive", "purchase_days")
 
 ENDS = (0.1, 0.9)
 """Probabilities of the ends of the interval of `Expected`."""
+
+FORETOLD = 2 + 2 * len(PROBABILITIES)
+"""Numbers of `foretold_row`."""
 
 _LOW, _HIGH = (PROBABILITIES.index(end) for end in ENDS)
 
@@ -84,6 +87,7 @@ class ValueModel:
     predictive     what may happen beside what is expected; None in older bundles
     tiers          expected spend at which the next value tier begins, ascending [minor units]; () in older bundles
     growth_exponent  how much faster than the classic's expectation purchases grew with the horizon, see `carried`
+    tables         as the kernel of one row takes it; None where it is not made for the model
     """
 
     feature_spec: FeatureSpec
@@ -95,13 +99,13 @@ class ValueModel:
     predictive: Predictive | None = None
     tiers: tuple[float, ...] = field(init=False)
     growth_exponent: float = field(init=False)
-    _tables: RowTables | None = field(init=False, repr=False, compare=False)
+    tables: RowTables | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read once what every answer needs."""
         object.__setattr__(self, "tiers", tuple(float(each) for each in self.facts.get("tiers", ())))
         object.__setattr__(self, "growth_exponent", float(self.facts.get("growth_exponent", 0.0)))
-        object.__setattr__(self, "_tables", _row_tables(self))
+        object.__setattr__(self, "tables", row_tables(self))
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, version: str) -> Self:
@@ -139,10 +143,10 @@ class ValueModel:
 
     def foretold_one(self, row: npt.NDArray[np.float32]) -> Forecast:
         """`foretold` of one customer's row (f,): the same bits by one kernel, or by those of many rows."""
-        if self._tables is not None:
-            found = _foretold_row(row, *self._tables).tolist()
-            counts, amounts = found[2 : 2 + len(PROBABILITIES)], found[2 + len(PROBABILITIES) :]
-            return Forecast(found[0], found[1], amounts[_LOW], amounts[_HIGH], counts, amounts)
+        if self.tables is not None:
+            found = np.empty(FORETOLD)
+            foretold_row(row, self.tables, found)
+            return forecast_of(found.tolist())
         expected, outlook = self.foretold(row.reshape(1, -1))
         spend, orders, low, high = (float(each[0]) for each in expected)
         if outlook is None:
@@ -177,8 +181,17 @@ class ValueModel:
         return self.spend.scorer.contributions(X)
 
 
-def _row_tables(model: ValueModel) -> RowTables | None:
-    """What the kernel of one row takes; None for a model it is not made for."""
+def forecast_of(found: list[float]) -> Forecast:
+    """What `foretold_row` found."""
+    counts, amounts = found[2 : 2 + len(PROBABILITIES)], found[2 + len(PROBABILITIES) :]
+    return Forecast(found[0], found[1], amounts[_LOW], amounts[_HIGH], counts, amounts)
+
+
+def row_tables(model: ValueModel | None) -> RowTables | None:
+    """What the kernel of one row takes; of no model tables without trees, None for one it is not made for."""
+    if model is None:
+        nothing = Fitted(np.zeros(4), np.zeros(3), np.zeros(3), np.zeros(0), np.zeros((0, 0)))
+        return RowTables(no_steps(), no_steps(), nothing, np.zeros((2, 4)), np.zeros(2, np.int64), np.zeros(0))
     spend, orders, names = model.spend.scorer, model.orders.scorer, model.feature_spec.names
     if model.predictive is None or not (isinstance(spend, Forest) and isinstance(orders, Forest)):
         return None
@@ -192,16 +205,13 @@ def _row_tables(model: ValueModel) -> RowTables | None:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _foretold_row(
-    row: Any, spend: StepTables, orders: StepTables, fitted: Fitted, ways: Any, columns: Any, asked: Any
-) -> Any:
-    """Spend, orders, then the quantiles `asked` of orders and of spend, of one row."""
-    n = asked.size
-    out = np.empty(2 + 2 * n)
-    out[0], out[1] = _predicted_row(row, spend, ways[0]), _predicted_row(row, orders, ways[1])
+def foretold_row(row: Any, tables: RowTables, out: Any) -> None:
+    """Spend, orders, then the quantiles asked for of orders and of spend, of one row (f,) into `out` (FORETOLD,)."""
+    n, ways, columns = tables.asked.size, tables.ways, tables.columns
+    out[0] = _predicted_row(row, tables.spend, ways[0])
+    out[1] = _predicted_row(row, tables.orders, ways[1])
     alive, days = np.float64(row[columns[0]]), np.float64(row[columns[1]])
-    quantiles_of(out[1], out[0], alive, days, 1.0, asked, fitted, out[2 : 2 + n], out[2 + n :])
-    return out
+    quantiles_of(out[1], out[0], alive, days, 1.0, tables.asked, tables.fitted, out[2 : 2 + n], out[2 + n : 2 + 2 * n])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

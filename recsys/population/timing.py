@@ -27,6 +27,12 @@ LEVELS = np.arange(1, 20) / 20.0
 MIDDLE, LOW, HIGH, LIKELY_LOW, LIKELY_HIGH = 9, 1, 17, 4, 14
 """Places in LEVELS of the median and of the ends of the 80% and the 50% window."""
 
+EVERY = np.arange(len(LEVELS))
+"""All places in LEVELS."""
+
+WINDOW = np.array([LOW, MIDDLE, HIGH])
+"""Places of the median and of the ends of the 80% window, ascending."""
+
 STRATA = np.array([0, 1, 2, 4, 8, 16, 32])
 """Least number of own gaps of each stratum, which has a curve of its own."""
 
@@ -80,7 +86,15 @@ def waited(elapsed: float, centre: float, spread: float) -> float:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def days_left(pace: Pace, elapsed: float, mean: float, within: float, kappa: float, table: Any, out: Any) -> None:
-    """Quantiles LEVELS of the days to the next purchase after a wait of `elapsed` [days], into `out` (n_levels,).
+    """Quantiles LEVELS of the days to the next purchase after a wait of `elapsed` [days], into `out` (n_levels,)."""
+    days_left_at(pace, elapsed, mean, within, kappa, table, EVERY, out)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def days_left_at(
+    pace: Pace, elapsed: float, mean: float, within: float, kappa: float, table: Any, places: Any, out: Any
+) -> None:
+    """The quantiles at the `places` of LEVELS alone, into `out` (len(places),).
 
     `table` float64 (n_strata, n_nodes, 1 + n_levels): NODES, and the quantiles of Z given Z ≥ node. Linear between
     nodes, a constant distance beyond the last.
@@ -91,13 +105,14 @@ def days_left(pace: Pace, elapsed: float, mean: float, within: float, kappa: flo
     row = min(max(int(np.searchsorted(curve[:, 0], z, side="right")) - 1, 0), len(curve) - 1)
     beyond = row == len(curve) - 1
     share = 0.0 if beyond or z < curve[0, 0] else (z - curve[row, 0]) / (curve[row + 1, 0] - curve[row, 0])
-    for k in range(len(out)):
+    for place in range(len(places)):
+        k = places[place]
         if beyond:
             quantile = z + curve[row, k + 1] - curve[row, 0]
         else:
             quantile = curve[row, k + 1] + share * (curve[row + 1, k + 1] - curve[row, k + 1])
         gap = math.exp(min(centre + spread * max(quantile, z), 12.0))
-        out[k] = min(max(gap - elapsed, 0.0), FARTHEST)
+        out[place] = min(max(gap - elapsed, 0.0), FARTHEST)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

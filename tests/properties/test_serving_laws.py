@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from recsys.data import columns as c
 from recsys.data.clock import DAY
 from recsys.data.snapshot import Snapshot
-from recsys.data.tail import rows_at
+from recsys.data.tail import PackedOrders
 from recsys.data.truncate import until
 from recsys.decisioning import OfferRequest, OffersAnswer, ScoresAnswer, Serving, recommend, score
-from recsys.decisioning.scores import look
+from recsys.decisioning.weighing import Weighing
 from recsys.features.customer import customer_table
 from recsys.population.facts import Population
 from recsys.population.fit import fit_population
@@ -80,6 +80,15 @@ def table_of(
     )
 
 
+def online_rows(serving: Serving, as_of: int, events: Any = ()) -> list[np.ndarray]:
+    """Customer features of the churn and of the value model, by the path that answers requests."""
+    weighing, found = Weighing.of(serving), []
+    for customer in range(len(serving.snapshot.customers)):
+        weighing.weigh(customer, as_of, PackedOrders.of(events))
+        found.append(weighing.rows.copy())
+    return [np.array([rows[which] for rows in found]) for which in (0, 1)]
+
+
 def answers(serving: Serving, customer: str, as_of: int, events: Any = ()) -> list[OffersAnswer | ScoresAnswer]:
     """Everything the library says about a customer."""
     offers = [recommend(serving, OfferRequest(customer, 5, mode, reasons=True), events, as_of) for mode in MODES]  # type: ignore[arg-type]
@@ -132,9 +141,7 @@ def test_online_features_equal_batch_features(table: pl.DataFrame, threads: int)
     serving = linear_serving(builders.snapshot(table, catalogue=catalogue()))
     snapshot, as_of = serving.snapshot, serving.snapshot.as_of
     batch = table_of(snapshot, serving.population, as_of, threads=threads)
-    online = [look(serving, rows_at(snapshot, i, as_of)) for i in range(len(snapshot.customers))]
-    rows = [np.concatenate([getattr(each, name) for each in online]).tobytes() for name in ("churn", "value")]
-    assert rows == [batch.tobytes()] * 2
+    assert [rows.tobytes() for rows in online_rows(serving, as_of)] == [batch.tobytes()] * 2
 
 
 @EXAMPLES
