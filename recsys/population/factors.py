@@ -7,13 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.population.facts import Factors, PopulationSpec
+from recsys.population.tiles import SIDE, add_outer, take_outer
 
-TOGETHER = 8
+TOGETHER = 16
 """Items that are added to a customer's normal equations in one pass over them."""
-PANEL = 4
-"""Rows of a Cholesky factor that are taken off the rows below in one pass over those."""
-WIDE = np.uint64(2**64 - 8)
-"""Mask of a column: rows are read from a multiple of 8 on, in whole vectors; numbers left of the diagonal are waste."""
 
 
 def fit_factors(
@@ -52,45 +49,51 @@ def fold_in(factors: Factors, items: Any, weights: Any, n: int) -> Any:
     Solves (Y'Y + reg I + sum (c - 1) y y') x = sum c y with c = alpha × weight, as `implicit` does for its own users.
     """
     f, alpha, rows = factors.item.shape[1], factors.alpha[0], factors.item
-    a, b = factors.gram.copy(), np.zeros(f)
-    y, scaled = np.zeros((TOGETHER, f)), np.zeros((TOGETHER, f))
+    width = (f + SIDE - 1) // SIDE * SIDE  # what is beyond f stays 0
+    a, b = _widened(factors.gram, width), np.zeros(width)
+    y, scaled = np.zeros((TOGETHER, width)), np.zeros((TOGETHER, width))
     for k in range(0, n, TOGETHER):
         some = min(TOGETHER, n - k)
         for t in range(some):
-            confidence, row = alpha * weights[k + t], rows[items[k + t]]
-            for i in range(f):
-                y[t, i] = np.float64(row[i])
-                b[i] += confidence * y[t, i]
-                scaled[t, i] = (confidence - 1.0) * y[t, i]
-        y[some:], scaled[some:] = 0.0, 0.0
-        _add_eight(a, y, scaled)
+            _scale(rows, np.uint64(items[k + t]), alpha * weights[k + t], y, scaled, np.uint64(t), b)
+        for top in range(0, width, SIDE):
+            for side in range(top, width, SIDE):
+                add_outer(a, y, top, scaled, side, some)
     _solve(a, b)
-    return b
+    return b[:f]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_eight(a: Any, y: Any, scaled: Any) -> None:
-    """Add the outer products of TOGETHER items to the upper triangle, number by number, one item after the other."""
-    s0, s1, s2, s3 = scaled[0], scaled[1], scaled[2], scaled[3]
-    s4, s5, s6, s7 = scaled[4], scaled[5], scaled[6], scaled[7]
-    f = np.uint64(len(s0))
+def _widened(gram: Any, width: int) -> Any:
+    """`gram` (f, f) in the corner of (width, width), where right of the diagonal or beside it."""
+    a, f = np.zeros((width, width)), len(gram)
     for i in range(f):
-        row, y0, y1, y2, y3 = a[i], y[0, i], y[1, i], y[2, i], y[3, i]
-        y4, y5, y6, y7 = y[4, i], y[5, i], y[6, i], y[7, i]
-        for j in range(i & WIDE, f):  # no sign: no index is looked at for counting from the end
-            four = (((row[j] + y0 * s0[j]) + y1 * s1[j]) + y2 * s2[j]) + y3 * s3[j]
-            row[j] = (((four + y4 * s4[j]) + y5 * s5[j]) + y6 * s6[j]) + y7 * s7[j]
+        a[i, i // SIDE * SIDE : f] = gram[i, i // SIDE * SIDE :]
+    return a
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _scale(rows: Any, item: Any, confidence: float, y: Any, scaled: Any, t: Any, b: Any) -> None:
+    """An item's factors float64 into row t of `y`, less by one confidence of `scaled`, and by it added to `b`."""
+    less = confidence - 1.0
+    for i in range(np.uint64(rows.shape[1])):
+        value = np.float64(rows[item, i])
+        y[t, i] = value
+        scaled[t, i] = less * value
+        b[i] += confidence * value
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _solve(a: Any, b: Any) -> None:
-    """Solve a x = b by Cholesky on the upper triangle of `a`; x replaces b. Row updates, always in the same order."""
-    f = len(b)
-    for low in range(0, f, PANEL):
-        _factor_panel(a, b, low, min(low + PANEL, f))
-        if low + PANEL < f:
-            _take_off_panel(a, np.uint64(low))
-    for i in range(f - 1, -1, -1):
+    """Solve a x = b by Cholesky on the upper triangle of `a`; x replaces b. Row by row, always in the same order.
+
+    `a` (width, width), whole tiles; numbers left of the diagonal are waste.
+    """
+    for top in range(0, len(b), SIDE):
+        for side in range(top, len(b), SIDE):
+            take_outer(a, a, top, a, side, top)
+        _factor_panel(a, b, top, top + SIDE)
+    for i in range(len(b) - 1, -1, -1):
         b[i] /= a[i, i]
         for k in range(i):
             b[k] -= a[k, i] * b[i]
@@ -98,7 +101,7 @@ def _solve(a: Any, b: Any) -> None:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _factor_panel(a: Any, b: Any, low: int, high: int) -> None:
-    """Rows `low:high` of the factor; `b` is solved forward by them on the way."""
+    """Rows `low:high` of the factor, those above taken off; `b` is solved forward by them on the way."""
     f = np.uint64(len(b))
     for j in range(np.uint64(low), np.uint64(high)):
         row = a[j]
@@ -113,17 +116,6 @@ def _factor_panel(a: Any, b: Any, low: int, high: int) -> None:
             below, factor = a[i], row[i]
             for k in range(i, f):
                 below[k] -= factor * row[k]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _take_off_panel(a: Any, low: Any) -> None:
-    """Take what the PANEL rows from `low` on explain off the rows below, one after the other, number by number."""
-    f, first = np.uint64(len(a)), low + np.uint64(PANEL)
-    r0, r1, r2, r3 = a[low], a[low + np.uint64(1)], a[low + np.uint64(2)], a[low + np.uint64(3)]
-    for i in range(first, f):
-        row, f0, f1, f2, f3 = a[i], r0[i], r1[i], r2[i], r3[i]
-        for k in range(i & WIDE, f):
-            row[k] = (((row[k] - f0 * r0[k]) - f1 * r1[k]) - f2 * r2[k]) - f3 * r3[k]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -1,0 +1,77 @@
+"""Sums of outer products in tiles of 8 × 8 numbers that stay in registers; numba has no words for that.
+
+A tile's number at row r and column c takes `left[r] * right[c]` of one step after the other: the products and sums of a
+plain loop over the steps, in its order, whatever the width of the processor's vectors.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+SIDE = 8
+"""Rows and columns of a tile."""
+
+_INDEX = ir.IntType(32)
+
+
+@intrinsic
+def add_outer(_context: Any, a: Any, left: Any, left_at: Any, right: Any, right_at: Any, steps: Any) -> Any:  # noqa: ARG001
+    """Add `left[k, left_at:][:8] ⊗ right[k, right_at:][:8]`, k = 0 … steps - 1, to the tile `a[left_at:, right_at:]`.
+
+    All float64 (…, width), contiguous and of one width.
+    """
+    return _signature(a, left, right), _joined("fadd")
+
+
+@intrinsic
+def take_outer(_context: Any, a: Any, left: Any, left_at: Any, right: Any, right_at: Any, steps: Any) -> Any:  # noqa: ARG001
+    """As `add_outer`, but taken off; `left` and `right` may be rows of `a` outside the tile."""
+    return _signature(a, left, right), _joined("fsub")
+
+
+def _signature(a: Any, left: Any, right: Any) -> Any:
+    return types.void(a, left, types.int64, right, types.int64, types.int64)
+
+
+def _joined(join: str) -> Any:
+    """Code of a sum over the steps; `join` is how a product comes to it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole, left, right = (_array(context, builder, signature, arguments, which) for which in (0, 1, 3))
+        width = builder.extract_value(whole.shape, 1)
+        corner = builder.add(builder.mul(arguments[2], width), arguments[4])
+        rows = [builder.add(corner, builder.mul(width, ir.Constant(width.type, r))) for r in range(SIDE)]
+        sums = [cgutils.alloca_once_value(builder, _vector(builder, whole.data, row)) for row in rows]
+        with cgutils.for_range(builder, arguments[5]) as loop:
+            base = builder.mul(loop.index, width)
+            across = _vector(builder, right.data, builder.add(base, arguments[4]))
+            down = builder.add(base, arguments[2])
+            for r, total in enumerate(sums):
+                one = builder.load(builder.gep(left.data, [builder.add(down, ir.Constant(width.type, r))]))
+                product = builder.fmul(_repeated(builder, one), across)
+                builder.store(getattr(builder, join)(builder.load(total), product), total)
+        for row, total in zip(rows, sums, strict=True):
+            place = builder.bitcast(builder.gep(whole.data, [row]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE)))
+            builder.store(builder.load(total), place, align=8)
+        return context.get_dummy_value()
+
+    return generate
+
+
+def _array(context: Any, builder: Any, signature: Any, arguments: Any, which: int) -> Any:
+    return context.make_array(signature.args[which])(context, builder, arguments[which])
+
+
+def _vector(builder: Any, data: Any, index: Any) -> Any:
+    """Eight numbers from `index` on."""
+    place = builder.bitcast(builder.gep(data, [index]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE)))
+    return builder.load(place, align=8)
+
+
+def _repeated(builder: Any, number: Any) -> Any:
+    """A vector of eight times the number."""
+    empty = ir.Constant(ir.VectorType(number.type, SIDE), ir.Undefined)
+    first = builder.insert_element(empty, number, ir.Constant(_INDEX, 0))
+    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_INDEX, SIDE), [0] * SIDE))
