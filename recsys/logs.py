@@ -32,6 +32,7 @@ def _json_lines() -> Any:
     from structlog.processors import add_log_level, format_exc_info
 
     def line_of(logger: Any, method: str, event: Any) -> str:
+        """One event as a line of JSON, with its level and the time [µs, UTC]."""
         line = add_log_level(logger, method, merge_contextvars(logger, method, event))
         line["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds")[:26] + "Z"
         text = orjson.dumps(format_exc_info(logger, method, line), default=repr, option=orjson.OPT_NON_STR_KEYS)

@@ -154,6 +154,7 @@ def answer_all(
     offers = "offers" in run.model_versions
 
     def answer(customer: str) -> Answered:
+        """Scores and offers of one customer with the orders and looks reported since the snapshot."""
         tail, looks = reported.orders.get(customer, ()), reported.looks.get(customer, ())
         scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons, language=wanted.language)
         request = OfferRequest(
@@ -168,6 +169,7 @@ def answer_all(
         return Answered(scores, timing, answers.recommend(request, tail, run.as_of, looks) if offers else None)
 
     def answer_slice(start: int) -> list[Answered]:
+        """The answers of `SLICE` customers from `start` on, for one thread."""
         return [answer(customer) for customer in customers[start : start + SLICE]]
 
     return list(chain.from_iterable(pool.map(answer_slice, range(0, len(customers), SLICE))))
