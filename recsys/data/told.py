@@ -71,6 +71,22 @@ def told_cost(directory: Path | None, column: str, ids: IdMap) -> npt.NDArray[np
     return _numbers(pl.read_parquet(table, columns=[key, column]), key, column, ids)
 
 
+def told_ids(directory: Path | None) -> IdMap:
+    """Everyone in the customers table; nobody without one.
+
+    Raises:
+        SnapshotError: a file is damaged.
+    """
+    if directory is not None and (directory / f"{IDS}.offsets.npy").is_file():
+        return IdMap.load(directory, IDS)
+    path = directory / TABLES[CUSTOMER] if directory else None
+    if path is None or not path.is_file():
+        return IdMap.of(())
+    import polars as pl  # for a snapshot that has the table alone
+
+    return IdMap.of(pl.read_parquet(path, columns=[CUSTOMER])[CUSTOMER].cast(pl.String))
+
+
 def told_row(directory: Path | None, customer_id: str) -> dict[str, Any]:
     """A customer's row of the customers table without the id; {} for one it does not have, or without a table.
 

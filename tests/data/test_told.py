@@ -9,7 +9,7 @@ import pytest
 
 from recsys.data.columns import ACQUISITION_COST, UNIT_COST
 from recsys.data.snapshot import Snapshot
-from recsys.data.told import told_cost, told_row
+from recsys.data.told import told_cost, told_ids, told_row
 
 SALES = "who,when,what,n,paid,bill\nann,2024-03-01,latte,2,7.00,b1\nbob,2024-03-02,tea,1,2,b2\n"
 PRODUCTS = {"file": "products.csv", "columns": {"product_id": "id", "unit_cost": "cost"}}
@@ -60,11 +60,17 @@ def test_a_customers_row_is_found_whether_they_bought_or_not(saved: Snapshot, cu
     assert told_row(saved.directory, customer) == row
 
 
+def test_everyone_in_the_table_is_listed(saved: Snapshot) -> None:
+    """Those who bought and those who did not, by the bytes of their ids."""
+    assert list(told_ids(saved.directory)) == ["ann", "zoe"]
+
+
 def test_without_tables_nothing_is_told(tiny_snapshot: Snapshot, tmp_path: Path) -> None:
     """No costs, no row, no file more."""
     saved = tiny_snapshot.save(tmp_path)
     costs = told_cost(saved.directory, UNIT_COST, saved.catalogue.products)
-    assert (np.isnan(costs).all(), told_row(saved.directory, "anna")) == (True, {})
+    told = (told_row(saved.directory, "anna"), list(told_ids(saved.directory)))
+    assert (np.isnan(costs).all(), told) == (True, ({}, []))
 
 
 def test_an_instant_is_told_as_text(tmp_path: Path) -> None:
