@@ -47,6 +47,7 @@ def _json_lines() -> Any:
     from structlog.processors import add_log_level, format_exc_info
 
     def line_of(logger: Any, method: str, event: Any) -> str:
+        """One event as a line of JSON, with its level and the time [µs, UTC]."""
         line = add_log_level(logger, method, merge_contextvars(logger, method, event))
         line["timestamp"] = _instant()
         if "exc_info" in line:

@@ -65,7 +65,7 @@ def _announce(settings: Settings, listening: socket.socket) -> None:
     """Say where it listens and who may ask."""
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
-    asks = "with the key of BARISTA_API_KEY" if settings.api_key else "this machine only, no key is set"
+    asks = "with a key, BARISTA_API_KEY among them" if settings.api_key else "with a key where one was made"
     asks = "with a tenant's key" if settings.tenants else asks
     sys.stdout.write(f"Barista answers on http://{address}:{port} ({asks})\n")
     sys.stdout.flush()

@@ -171,12 +171,6 @@ def pulled(workspace: Path) -> Pulled | None:
         return None
 
 
-def reached(workspace: Path) -> bool | None:
-    """Whether MLflow answered the last round of a workspace; None when nobody asked it."""
-    report = pulled(workspace)
-    return report.reached if report is not None else None
-
-
 def _child(arguments: list[str]) -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", REQUEST_SECONDS)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)

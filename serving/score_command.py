@@ -52,6 +52,10 @@ def score(
     counts = published.manifest["counts"]
     run = published.manifest["run_id"]
     typer.echo(f"{counts['customers']:,} customers, {counts['offers']:,} offers: {out} (run {run})")
+    if counts["without_purchases"]:
+        typer.echo(
+            f"{counts['without_purchases']:,} of the customers table have not bought: no row, the API answers them"
+        )
 
 
 def _mode(text: str) -> "Mode":

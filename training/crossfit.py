@@ -54,6 +54,7 @@ def cross_fit(
     fold = np.floor(uniform(np.concatenate([newest.keys, earlier.keys]), seed + 2) * FOLDS)
 
     def grown(rows: npt.NDArray[np.bool_]) -> Forest:
+        """A forest fitted to the rows marked, (n_rows,)."""
         return Forest.from_text(grow(Rows(X[rows], left[rows]), names, settings, seed=seed, threads=threads).text)
 
     n = len(newest.keys)
@@ -79,6 +80,7 @@ def out_of_fold(
     """Trees of all rows for P(y = 1), and each row's score by trees of the other folds, (n,)."""
 
     def grown(rows: npt.NDArray[np.bool_]) -> Forest:
+        """A forest fitted to the rows marked, (n_rows,)."""
         return Forest.from_text(grow(Rows(X[rows], y[rows]), names, settings, seed=seed, threads=threads).text)
 
     raw = np.empty(len(X))

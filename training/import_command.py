@@ -104,6 +104,7 @@ def progress_bars() -> Iterator["Progress"]:
         tasks: dict[str, TaskID] = {}
 
         def show(stage: str, done: float) -> None:
+            """Move the bar of a stage to the share that is done, 0 to 1."""
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=1.0)
             bars.update(tasks[stage], completed=done)

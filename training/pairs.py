@@ -68,6 +68,7 @@ def pair_sample(
     share = min(1.0, budget / max(1, len(customers) * 200))
 
     def keep(customer: npt.NDArray[np.int32], item: npt.NDArray[np.int32], _known: Mask) -> Mask:
+        """Which pairs stay, (n_pairs,): all that were bought, a share of the others by the customer's seed."""
         hits = bought.among(customer, item)
         draw = uniform(past.keys[customers[customer]] ^ (item.astype(np.uint64) << np.uint64(32)), seed)
         return hits | (draw < share)

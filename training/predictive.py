@@ -118,6 +118,7 @@ def _spread(ratio: Floats, expected: Floats, days: Floats) -> Floats:
     squares = np.minimum((ratio - 1.0) ** 2, FARTHEST)
 
     def loss(c: Floats) -> float:
+        """Gamma log-likelihood of the squares, negative, with a ridge on the slopes of `c`, (3,)."""
         index = np.clip(_indices(expected, days, c), -6.0, 4.0)
         return float((squares / np.exp(index) + index).mean() + 0.5 / len(ratio) * (c[1:] ** 2).sum())
 

@@ -41,6 +41,7 @@ def steps() -> Iterator[Callable[[str], None]]:
         running: list[int] = []
 
         def step(what: str) -> None:
+            """Say what begins; what ran before is done."""
             if running:
                 bars.update(bars.task_ids[-1], total=1, completed=1)
             running.append(bars.add_task(what, total=None))

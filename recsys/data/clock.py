@@ -70,6 +70,7 @@ def zone_table(zone: str, first: int, last: int) -> ZoneTable:
     info = ZoneInfo(zone)
 
     def offset(at: int) -> int:
+        """Seconds east of UTC at an instant [s]."""
         shift = datetime.fromtimestamp(at, UTC).astimezone(info).utcoffset() or timedelta(0)
         return int(shift.total_seconds())
 

@@ -77,6 +77,11 @@ class PurchaseHistory:
         """Number of transaction lines."""
         return len(self.line_product)
 
+    @property
+    def mean_order(self) -> float:
+        """Mean amount of an order, 0 without orders [minor units]."""
+        return float(self.line_amount.sum()) / max(1, self.n_orders)
+
     def arrays(self) -> HistoryArrays:
         """The arrays as one named tuple for kernels."""
         return HistoryArrays(

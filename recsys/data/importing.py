@@ -38,6 +38,7 @@ from recsys.data.readers.text import FALLBACK
 from recsys.data.report import ImportReport, RejectLog, TableReport
 from recsys.data.snapshot import Snapshot, SnapshotFacts
 from recsys.data.tail import OrderEvent
+from recsys.data.told import told_files
 from recsys.data.transactions import TransactionChecks, clean_lines
 from recsys.data.validate import Checked
 from recsys.errors import BaristaError, ImportRefused
@@ -85,10 +86,12 @@ class ImportResult:
         return saved
 
     def files(self) -> dict[str, bytes]:
-        """products.parquet, customers.parquet (where given) and import.json."""
+        """products.parquet, customers.parquet (where given), what these tell for answers, and import.json."""
         tables = {PRODUCTS_FILE: self.base.products, CUSTOMERS_FILE: self.base.customers}
         files = {name: _parquet(table) for name, table in tables.items() if table is not None}
         content = {"rules": rules_as_dict(self.base.rules), "facts": asdict(self.snapshot.facts)}
+        ids = {c.PRODUCT: self.snapshot.catalogue.products, c.CUSTOMER: self.snapshot.customers}
+        files |= told_files(self.base.products, self.base.customers, ids)
         return {**files, IMPORT_FILE: json.dumps(content, ensure_ascii=False, indent=1).encode()}
 
 

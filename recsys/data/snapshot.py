@@ -73,7 +73,8 @@ class Snapshot:
     def save(self, parent: Path, tables: dict[str, bytes] | None = None) -> Self:
         """Write the snapshot to `parent/<snapshot_id>`, whole or not at all, and return it opened from there.
 
-        `tables` are further files kept with it, by name (products.parquet, customers.parquet, import.json).
+        `tables` are further files kept with it, by name (products.parquet, customers.parquet, what `told` makes
+        of them, import.json).
         The id is the digest of all arrays, facts and tables: a changed opt-out alone makes a new snapshot.
         """
         parent.mkdir(parents=True, exist_ok=True)

@@ -120,6 +120,7 @@ class PackedOrders(Sequence[OrderEvent]):
         customer_id, char = self.customer.tobytes().decode(), 0
 
         def told(length: int) -> str | None:
+            """The text that follows the ones told, of so many bytes; None where none was given."""
             nonlocal char
             if length == NONE:
                 return None

@@ -1,18 +1,17 @@
 """What a customer costs and what is left of a sale: imported unit and acquisition costs beside the settings."""
 
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.columns import ACQUISITION_COST, CUSTOMER, PRODUCT, UNIT_COST
+from recsys.data.columns import ACQUISITION_COST, UNIT_COST
 from recsys.data.history import HistoryArrays
 from recsys.data.snapshot import Snapshot
+from recsys.data.told import told_cost
 from recsys.errors import SettingsError
 from recsys.settings import Settings
 
@@ -84,12 +83,13 @@ class Books:
 
         Raises:
             SettingsError: a cost or a rate makes no sense.
+            SnapshotError: a file of costs is damaged.
         """
         told = costs or Costs()
         _check(told)
         minor = float(10**snapshot.facts.minor_digits)
-        unit_cost = _column(snapshot.directory, "products.parquet", PRODUCT, UNIT_COST, snapshot.catalogue.products)
-        acquisition = _column(snapshot.directory, "customers.parquet", CUSTOMER, ACQUISITION_COST, snapshot.customers)
+        unit_cost = told_cost(snapshot.directory, UNIT_COST, snapshot.catalogue.products)
+        acquisition = told_cost(snapshot.directory, ACQUISITION_COST, snapshot.customers)
         if told.acquisition_cost is not None:
             acquisition = np.where(np.isnan(acquisition), told.acquisition_cost, acquisition)
         margin, usual = _base_margin(snapshot, unit_cost * minor, spend_per_order)
@@ -103,43 +103,13 @@ def _check(costs: Costs) -> None:
         raise SettingsError("The costs make no sense", found=costs, expected="a rate above -1, days above 0, costs ≥ 0")
 
 
-def _column(directory: Path | None, file: str, key: str, name: str, ids: Any) -> Floats:
-    """One number an id from a table saved with the snapshot; NaN where it says nothing."""
-    found = np.full(len(ids), np.nan)
-    path = directory / file if directory else None
-    if path is None or not path.is_file() or not _may_have(path, name):
-        return found
-    import polars as pl  # here: a worker without such a column answers without it
-
-    if name not in pl.read_parquet_schema(path):
-        return found
-    table = pl.read_parquet(path, columns=[key, name])
-    place = ids.indices(table[key].cast(pl.String).to_list())
-    known = place >= 0
-    found[place[known]] = table[name].cast(pl.Float64).to_numpy()[known]
-    return found
-
-
-def _may_have(path: Path, column: str) -> bool:
-    """Whether a Parquet file may have a column: its footer, a length and four more bytes at the end, says the name.
-
-    Source: the Parquet format's file layout, "File format", metadata.
-    """
-    with path.open("rb") as file:
-        file.seek(-8, os.SEEK_END)
-        length = int.from_bytes(file.read(4), "little")
-        file.seek(-min(8 + length, path.stat().st_size), os.SEEK_END)
-        return column.encode() in file.read()
-
-
 def _base_margin(snapshot: Snapshot, unit_cost: Floats, spend_per_order: float | None) -> tuple[float, float]:
     """Share of the base's spend that is left where unit costs are known (else NaN), and `usual` of `Books`."""
     history = snapshot.history
     if history.n_orders == 0:
         return float("nan"), 1.0
-    if spend_per_order is None:
-        spend_per_order = float(history.line_amount.sum()) / history.n_orders
-    usual = USUAL_ORDERS * max(spend_per_order, 1.0)
+    mean = history.mean_order if spend_per_order is None else spend_per_order
+    usual = USUAL_ORDERS * max(mean, 1.0)
     if not np.isfinite(unit_cost).any():
         return float("nan"), usual
     _, known, left = historic(history.arrays(), 0, history.n_orders, snapshot.as_of, unit_cost)

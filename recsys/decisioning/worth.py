@@ -124,11 +124,13 @@ def _payback(
     r, alpha, s, beta = serving.population.arrays.base.btyd[7:11]
 
     def living(days: float) -> float:
+        """Purchases expected of the customer, if still one, within so many days."""
         return float(pareto_living(r, alpha, s, beta, known.repeats, known.age, days))
 
     near = living(float(model.horizon_days))
 
     def earned(days: int) -> bool:
+        """Whether the expected margin covers the open cost within so many days."""
         return margin * _times(model, living(float(days)), near, float(days)) >= open_cost
 
     low, high = 0, serving.books.costs.value_days

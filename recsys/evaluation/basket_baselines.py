@@ -60,6 +60,7 @@ def tifu_knn(
     squares = np.asarray(others.multiply(others).sum(axis=1)).ravel()
 
     def score(users: Indices) -> Floats:
+        """Scores of all items for some customers, (len(users), n_items)."""
         closeness = 2.0 * dense(vectors[users] @ others.T) - squares
         closeness[users[:, None] == pool] = -np.inf
         picked, value = nearest(closeness, neighbours)
@@ -92,6 +93,7 @@ def up_cf(
     others = counts[pool]
 
     def score(users: Indices) -> Floats:
+        """Scores of all items for some customers, (len(users), n_items)."""
         norm = squares[users, None] ** asymmetry * squares[pool] ** (1 - asymmetry) + shrink
         picked, similarity = nearest(dense(counts[users] @ others.T) / norm, neighbours)
         return mixed(shares, picked, similarity**locality)
@@ -178,6 +180,7 @@ def _own_frequency(history: Baskets, ties: Ties, seed: int, *, others: bool) -> 
     rank = _tie_ranks(history, ties, seed) if ties != "popularity" else None
 
     def score(users: Indices) -> Floats:
+        """Scores of all items for some customers, (len(users), n_items)."""
         own = dense(counts[users])
         tie = fraction if rank is None else dense(rank[users])
         return np.where(own > 0, own + tie, fraction - 1.0 if others else -np.inf)
@@ -235,6 +238,7 @@ def in_steps(score: Scorer, width: int) -> Scorer:
     step = max(1, CHUNK // max(width, 1))
 
     def whole(users: Indices) -> Floats:
+        """What `score` says, computed for `step` customers at a time."""
         parts = [score(users[start : start + step]) for start in range(0, len(users), step)]
         return np.concatenate(parts) if parts else score(users)
 

@@ -147,6 +147,7 @@ def _arrays(fields: dict[str, str], leaves: int) -> TreeArrays:
     splits = leaves - 1
 
     def column(name: str, size: int, dtype: Any) -> npt.NDArray[Any]:
+        """The numbers of a field, (size,); raises `BundleError` where they are not as many or don't fit `dtype`."""
         numbers = [float(word) for word in fields[name].split()] if size else []
         if len(numbers) != size:
             raise damaged(f"length of {name}", found=len(numbers), expected=str(size))
@@ -157,6 +158,7 @@ def _arrays(fields: dict[str, str], leaves: int) -> TreeArrays:
         return cast
 
     def children(name: str) -> Ints:
+        """Nodes of a field, (splits,); leaves are numbered behind the splits."""
         coded = column(name, splits, np.int32)
         return np.where(coded < 0, splits - 1 - coded, coded).astype(np.int32)
 

@@ -19,15 +19,10 @@ def fit_base(snapshot: Snapshot) -> Base:
     bought = seen.n > 0
     x, t_x, age = seen.x[bought], seen.t_x[bought], seen.T[bought]
     counts, lives = fit_bgnbd(x, t_x, age), fit_pareto(x, t_x, age)
-    money = fit_gamma_gamma_or_mean(x, seen.mean_spend[bought], _spend_per_order(snapshot))
+    money = fit_gamma_gamma_or_mean(x, seen.mean_spend[bought], history.mean_order)
     rhythm = fit_rhythm(arrays, history.order_start, snapshot.as_of, zone)
     n_orders = float(history.n_orders)
-    means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, _spend_per_order(snapshot), n_orders])
+    means = np.array([float(history.n_customers), rhythm.mean_gap, rhythm.weight, history.mean_order, n_orders])
     rates, amounts = [counts.r, counts.alpha, counts.a, counts.b], [money.p, money.q, money.v]
     btyd = np.array([*rates, *amounts, lives.r, lives.alpha, lives.s, lives.beta])
     return Base(btyd, means)
-
-
-def _spend_per_order(snapshot: Snapshot) -> float:
-    history = snapshot.history
-    return float(history.line_amount.sum()) / max(1, history.n_orders)

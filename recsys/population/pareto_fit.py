@@ -95,6 +95,7 @@ def _log_likelihood(parameters: Floats, rows: Rows, threads: int) -> tuple[float
     out = np.empty((len(rows.x), 5))
 
     def part(some: npt.NDArray[np.intp]) -> None:
+        """Fill `out` for neighbouring rows, on a thread."""
         if len(some):
             at = slice(some[0], some[-1] + 1)
             _either(rows.x[at], rows.t_x[at], rows.T[at], r, alpha, s, beta, out[at])

@@ -50,7 +50,11 @@ def experiment_id(client: Any, settings: Settings) -> str:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """MLflow's one exception class and its database's errors as ours."""
+    """MLflow's one exception class and errors of its files as ours.
+
+    Raises:
+        RegistryError: MLflow refused, can't be reached, or its files can't.
+    """
     from mlflow.exceptions import MlflowException
 
     try:

@@ -257,6 +257,7 @@ def _truth(tastes: Tastes, life: Life, start: date) -> list[pl.Series]:
     """What only the simulation knows."""
 
     def instant(name: str, day: Ints) -> pl.Series:
+        """Midnights of days of the simulation [s]; null for what never happened."""
         return pl.Series(name, [midnight(start, int(each)) if each < NEVER else None for each in day], pl.Int64)
 
     return [

@@ -16,6 +16,7 @@ from recsys.data.files import replace_text
 from recsys.data.ids import ABSENT
 from recsys.data.looks import Look, looks_since
 from recsys.data.tail import OrderEvent
+from recsys.data.told import told_ids
 from recsys.decisioning.answers import Mode, Novelty, OfferRequest
 from recsys.decisioning.words import Language
 from recsys.errors import WorkspaceError
@@ -73,6 +74,7 @@ def score_base(
     """Write churn, value, next purchase and top offers of every customer to `out`, whole or not at all.
 
     Customers are those of the snapshot and those known from events alone; events up to the start of the run count.
+    Who is in the customers table and has not bought has no row; the manifest says how many they are.
     `progress` gets customers done and in all. The run becomes the workspace's last one.
 
     Raises:
@@ -92,7 +94,8 @@ def score_base(
         customers = everyone(answers, reported.orders)
         run = _run(answers, as_of, tail, wanted, len(customers))
         written = _write(work, answers, run, wanted, customers, reported, workspace.settings.threads, progress)
-        manifest = _manifest(answers, run, wanted, written)
+        silent = without_purchases(answers, reported.orders)
+        manifest = _manifest(answers, run, wanted, written, silent)
         put_in_place(work, out, manifest)
         _record(workspace, run, manifest)
     return Published(out, manifest)
@@ -113,6 +116,13 @@ def everyone(answers: Answers, events: Events) -> list[str]:
     find = customers.index
     fresh = sorted((customer for customer in events if find(customer) == ABSENT), key=str.encode)
     return list(chain((customer for customer in customers if not customers.forgets(customer)), fresh))
+
+
+def without_purchases(answers: Answers, events: Events) -> int:
+    """How many of the customers table have no order, in the snapshot or reported, and are not erased."""
+    customers = answers.snapshot.customers
+    told = told_ids(answers.snapshot.directory)
+    return sum(customers.index(each) == ABSENT and each not in events and not customers.forgets(each) for each in told)
 
 
 def _write(
@@ -154,6 +164,7 @@ def answer_all(
     offers = "offers" in run.model_versions
 
     def answer(customer: str) -> Answered:
+        """Scores and offers of one customer with the orders and looks reported since the snapshot."""
         tail, looks = reported.orders.get(customer, ()), reported.looks.get(customer, ())
         scores = answers.score(customer, tail, run.as_of, reasons=wanted.reasons, language=wanted.language)
         request = OfferRequest(
@@ -168,6 +179,7 @@ def answer_all(
         return Answered(scores, timing, answers.recommend(request, tail, run.as_of, looks) if offers else None)
 
     def answer_slice(start: int) -> list[Answered]:
+        """The answers of `SLICE` customers from `start` on, for one thread."""
         return [answer(customer) for customer in customers[start : start + SLICE]]
 
     return list(chain.from_iterable(pool.map(answer_slice, range(0, len(customers), SLICE))))
@@ -192,7 +204,7 @@ def _run(answers: Answers, as_of: int, tail: int, wanted: Wanted, customers: int
     )
 
 
-def _manifest(answers: Answers, run: ScoreRun, wanted: Wanted, written: dict[str, int]) -> dict[str, Any]:
+def _manifest(answers: Answers, run: ScoreRun, wanted: Wanted, written: dict[str, int], silent: int) -> dict[str, Any]:
     facts = answers.snapshot.facts
     models = {
         each.name: {
@@ -217,7 +229,7 @@ def _manifest(answers: Answers, run: ScoreRun, wanted: Wanted, written: dict[str
         "language": wanted.language,
         "currency": facts.currency,
         "timezone": facts.timezone,
-        "counts": {"customers": run.customers, "offers": offers},
+        "counts": {"customers": run.customers, "offers": offers, "without_purchases": silent},
         "finished_at": to_iso(int(time.time())),
         "files": {name: {"rows": rows} for name, rows in written.items()},
     }

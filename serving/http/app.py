@@ -38,7 +38,6 @@ from serving.http.prompt import Prompts
 from serving.http.service import Service
 from serving.http.state import State
 from serving.http.tracing import Tracing
-from serving.puller import reached
 from serving.shadow import Shadow
 
 LOG = structlog.get_logger("barista.service")
@@ -174,7 +173,7 @@ async def watch(service: Service, metrics: Metrics, guards: Guards, health: Heal
             await _look(service, metrics, guards, health)
         except Exception as error:  # whatever it was, the next look is made all the same
             LOG.error("look failed", error=type(error).__name__)
-        _tell(service, metrics, told)
+        _tell(service, metrics, health, told)
         await asyncio.sleep(service.workspace.settings.refresh_seconds)
 
 
@@ -189,7 +188,7 @@ async def _look(service: Service, metrics: Metrics, guards: Guards, health: Heal
     await run_sync(health.look)
 
 
-def _tell(service: Service, metrics: Metrics, told: Counter[tuple[Any, str]]) -> None:
+def _tell(service: Service, metrics: Metrics, health: Health, told: Counter[tuple[Any, str]]) -> None:
     """Bring the metrics up to what the state counted; `told` is what they were told before."""
     state = service.state
     counted = {(metrics.swaps, result): count for result, count in state.swaps.items()}
@@ -199,7 +198,7 @@ def _tell(service: Service, metrics: Metrics, told: Counter[tuple[Any, str]]) ->
         counter.labels(label).inc(count - told[key])
         told[key] = count
     metrics.hand_over()
-    metrics.registry_reached.set(reached(state.workspace.directory) is not False)
+    metrics.registry_reached.set(health.registry_reached)
     metrics.degraded.set(service.health().status != "ok")
 
 

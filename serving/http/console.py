@@ -32,6 +32,7 @@ def routes(document: dict[str, Any], *, needs_key: bool) -> list[Route]:
 
 def _static(path: str, content: bytes, media: str) -> Route:
     async def answer(_request: Request) -> Response:
+        """The file, to be asked for anew each time."""
         return Response(content, headers={"Cache-Control": "no-cache"}, media_type=media)
 
     return Route(path, answer, methods=["GET"], name=path)

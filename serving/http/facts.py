@@ -14,6 +14,7 @@ from recsys.data.history import UNKNOWN_CODE
 from recsys.data.ids import ABSENT, IdMap
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import CustomerRows, OrderEvent, rows_at
+from recsys.data.told import told_row
 from serving.http.bodies import CustomerBody, OrderBody, OrderLineBody, WeekBody
 
 MOST_WEEKS = 261
@@ -121,12 +122,5 @@ def _line(snapshot: Snapshot, rows: CustomerRows, line: int) -> OrderLineBody:
 
 
 def attributes(directory: Path | None, customer_id: str) -> dict[str, Any]:
-    """Attributes of a customer from the imported customers table; {} without one. Reads the file each time."""
-    path = directory / "customers.parquet" if directory else None
-    if path is None or not path.is_file():
-        return {}
-    import polars as pl
-
-    found = pl.scan_parquet(path).filter(pl.col("customer_id").cast(pl.String) == customer_id).head(1).collect()
-    row = found.drop("customer_id").to_dicts()[0] if len(found) else {}
-    return {name: value if isinstance(value, str | int | float | None) else str(value) for name, value in row.items()}
+    """Attributes of a customer from the imported customers table; {} without one."""
+    return told_row(directory, customer_id)

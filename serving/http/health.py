@@ -66,6 +66,12 @@ class Health:
         with suppress(OSError, ValueError):
             self._noted = note(self._service.workspace)
 
+    @property
+    def registry_reached(self) -> bool:
+        """Whether MLflow answered the puller's last round, or nobody asks it."""
+        seen = self._noted.pulled if self._noted is not None else None
+        return seen is None or seen.reached
+
     def live(self) -> LiveBody:
         """The process runs."""
         return LiveBody("ok", int(time.monotonic() - self._began))

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from recsys.workspace import Workspace
 from serving.answers import open_answers
 from serving.http.app import create_app
+from serving.http.bounds import bounded
 from serving.http.state import State
 from serving.http.wire import wire_of
 
@@ -38,7 +39,7 @@ def serve_locally(workspace: Workspace) -> Iterator[Local]:
 def answering(app: ASGIApp) -> Iterator[str]:
     """Where `app` answers for the block."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, http=wire_of(app), log_config=None, server_header=False))
+        server = uvicorn.Server(uvicorn.Config(app, http=bounded(wire_of(app)), log_config=None, server_header=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():

@@ -19,6 +19,7 @@ from recsys.workspace import Workspace
 from serving.answers import open_answers
 from serving.http.access import refuse_open_door
 from serving.http.app import create_app
+from serving.http.bounds import bounded
 from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
@@ -122,7 +123,7 @@ class Running:
         app = self._app(metrics, tracing)
         config = uvicorn.Config(
             app,
-            http=wire_of(app),
+            http=bounded(wire_of(app)),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from tests.docs.generating import ROOT
 
 SOURCES = sorted(path for root in ("recsys", "training", "serving") for path in (ROOT / root).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+Documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+SENTENCE = re.compile(r"[^\n]+(\n[^\n]+)*[.:;?](\n|$)")
+COMMANDS = re.compile(r"_command\.py$|/cli/app\.py$")
 UNNAMED = re.compile(r"engine|manager|helper|processor|utils?", re.IGNORECASE)
 
 
@@ -27,6 +31,23 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return function.end_lineno - function.lineno + 1 - said  # type: ignore[operator]
 
 
+def public(node: ast.AST, before: str = "") -> Iterator[tuple[str, Documented]]:
+    """Public classes, functions and methods of public classes with their dotted names, from a module's tree."""
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, Documented) and not each.name.startswith("_"):
+            yield before + each.name, each
+            if isinstance(each, ast.ClassDef):
+                yield from public(each, f"{before}{each.name}.")
+        elif isinstance(each, ast.If | ast.Try):
+            yield from public(each, before)
+
+
+def raises(node: ast.AST) -> bool:
+    """Whether a function raises by itself, not by what it calls or by what it defines inside."""
+    inner = [each for each in ast.iter_child_nodes(node) if not isinstance(each, Documented | ast.Lambda)]
+    return any((isinstance(each, ast.Raise) and each.exc is not None) or raises(each) for each in inner)
+
+
 def test_functions_are_short() -> None:
     """Half of all functions have at most 8 lines, 95% at most 40, none more than 60."""
     lengths = [length(each) for path in SOURCES for each in functions(path)]
@@ -36,6 +57,25 @@ def test_functions_are_short() -> None:
 def test_modules_are_short() -> None:
     """No module has more than 400 lines."""
     assert [path.name for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_is_public_says_what_it_is_for(path: Path) -> None:
+    """A module, its public classes, functions and methods have a docstring that begins with a whole sentence."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    said = {"": ast.get_docstring(tree)} | {name: ast.get_docstring(each) for name, each in public(tree)}
+    assert [name for name, text in said.items() if not SENTENCE.match(text or "")] == []
+
+
+def test_what_raises_says_so() -> None:
+    """A public function that raises something itself says so; commands, whose docstrings are for users, apart."""
+    silent = []
+    for path in (each for each in SOURCES if not COMMANDS.search(each.as_posix())):
+        for name, each in public(ast.parse(path.read_text(encoding="utf-8"))):
+            told = "raises" in (ast.get_docstring(each) or "").lower()
+            if not isinstance(each, ast.ClassDef) and raises(each) and not told:
+                silent.append(f"{path.relative_to(ROOT).as_posix()}: {name}")
+    assert silent == []
 
 
 def test_nothing_is_called_by_a_word_that_says_nothing() -> None:

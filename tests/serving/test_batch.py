@@ -4,13 +4,16 @@ import csv
 import hashlib
 import json
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.data.tail import EventLine
 from recsys.errors import WorkspaceError, WorkspaceLocked
+from recsys.store import Event
 from serving.batch import base
 from serving.batch.base import Wanted, score_base
 from serving.batch.files import create, safe
@@ -23,8 +26,21 @@ def test_the_manifest_names_every_file_by_digest(make_workspace, tmp_path):
     manifest = score_base(make_workspace(), out, Wanted(n=3)).manifest
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.glob("*.parquet")}
     assert {name: facts["sha256"] for name, facts in manifest["files"].items()} == found
-    assert manifest["counts"] == {"customers": 3, "offers": 9}
+    assert manifest["counts"] == {"customers": 3, "offers": 9, "without_purchases": 0}
     assert json.loads((out / "manifest.json").read_text()) == manifest
+
+
+def test_who_has_not_bought_has_no_row_and_is_counted(make_workspace, tmp_path):
+    """Of five in the customers table two bought before, one since; one is erased, and one is left without a row."""
+    workspace = make_workspace()
+    table = pl.DataFrame({"customer_id": ["ann", "bob", "eve", "gone", "zoe"]})
+    table.write_parquet(workspace.current_snapshot().directory / "customers.parquet")
+    event = Event("e1", "eve", "purchase", workspace.current_snapshot().as_of, (EventLine("tea", 1.0, 210),))
+    workspace.events().append([event])
+    workspace.erasures().erase("gone", workspace.current_snapshot().as_of)
+    manifest = score_base(workspace, tmp_path / "out").manifest
+    scored = pq.read_table(tmp_path / "out" / "scores.parquet")["customer_id"].to_pylist()
+    assert (manifest["counts"]["without_purchases"], scored) == (1, ["ann", "anton", "bob", "eve"])
 
 
 def test_the_manifest_says_what_the_run_rests_on(make_workspace, tmp_path, purchase):

@@ -127,7 +127,18 @@ def test_a_fault_has_its_place_and_what_was_expected(shared):
 
 
 LINE = {"product_id": "tea"}
+EVENT = {"event_id": "e", "type": "purchase", "customer_id": "ann"}
 UNKNOWN = {
+    "in an event": (
+        {"events": [EVENT | {"lines": [LINE], "till": "3"}]},
+        "/events/0/till",
+        "one of event_id, type, customer_id, lines, occurred_at, decision_id, order_id, store_id, channel",
+    ),
+    "in a line of an event": (
+        {"events": [EVENT | {"lines": [LINE | {"sku": "7"}]}]},
+        "/events/0/lines/0/sku",
+        "one of product_id, quantity, amount, discount",
+    ),
     "at the top": ({"customer": "ann"}, "/customer", "one of customer_id, n, mode, exclude, basket, context, reasons"),
     "in a list": (
         {"customer_id": "ann", "basket": [LINE, LINE | {"price": 1}]},
@@ -142,7 +153,7 @@ UNKNOWN = {
 def test_an_unknown_key_is_answered_with_the_known_ones(shared, case):
     """Place, the key found, all keys that are known there, and where to read more."""
     body, pointer, expected = UNKNOWN[case]
-    answer = shared.http.post("/v1/recommendations", json=body).json()
+    answer = shared.http.post("/v1/events" if "events" in body else "/v1/recommendations", json=body).json()
     error = answer["errors"][0]
     assert (error["pointer"], error["found"]) == (pointer, f"the key {pointer.split('/')[-1]!r}")
     assert error["expected"].startswith(expected)

@@ -11,7 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import polars as pl
 import pytest
+
+from recsys.data.told import told_files
+from recsys.testing.published import publish_snapshot
 
 CLIENT = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 """A new connection for each request, so that any worker may take it."""
@@ -56,6 +60,27 @@ from serving.http.app import create_app
 running = Running.open(load_settings(workspace={directory!r}, clock="snapshot"))
 create_app(running.state)
 assert Service(running.state).score("ann", reasons=True).churn is not None
+"""
+    assert loaded_by(code) & (HEAVY | {"polars", "pyarrow"}) == set()
+
+
+def test_a_worker_reads_costs_and_attributes_without_a_table_reader(make_workspace):
+    """Where costs and attributes were imported, answers that tell them load no Polars either."""
+    workspace = make_workspace()
+    snapshot = workspace.current_snapshot()
+    products = pl.DataFrame({"product_id": list(snapshot.catalogue.products), "unit_cost": 1.0})
+    customers = pl.DataFrame({"customer_id": ["ann"], "acquisition_cost": [7.5], "city": ["Kyiv"]})
+    ids = {"product_id": snapshot.catalogue.products, "customer_id": snapshot.customers}
+    publish_snapshot(workspace.directory, snapshot, told_files(products, customers, ids))
+    code = f"""
+from recsys.settings import load_settings
+from serving.http.running import Running
+from serving.http.service import Service
+from serving.http.people import People
+running = Running.open(load_settings(workspace={str(workspace.directory)!r}, clock="snapshot"))
+told = People(Service(running.state)).export("ann")
+worth = told.scores.value.worth
+assert (worth.historic_margin, worth.acquisition_cost, told.attributes["city"]) == (11.8, 7.5, "Kyiv"), told
 """
     assert loaded_by(code) & (HEAVY | {"polars", "pyarrow"}) == set()
 

@@ -21,7 +21,7 @@ from recsys.testing.published import linear_content
 from serving import puller
 from serving.answers import open_answers
 from serving.http.state import State
-from serving.puller import Puller, Rounds, reached
+from serving.puller import Puller, Rounds
 from tests.serving.test_state import wait_for
 
 ANSWERS = {
@@ -80,6 +80,12 @@ def impatient(monkeypatch):
 def pointers(workspace) -> list[str | None]:
     """What the cache says serves."""
     return [read_text(workspace.bundles / name / "champion") for name in ("offers", "churn", "value")]
+
+
+def reached(directory) -> bool | None:
+    """Whether MLflow answered the last round of a workspace; None when nobody asked it."""
+    said = puller.pulled(directory)
+    return said.reached if said is not None else None
 
 
 def pulled(workspace, address: str, monkeypatch) -> tuple[bool, bool | None, bool]:

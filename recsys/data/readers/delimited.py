@@ -59,6 +59,7 @@ def _options(facts: TextFacts, odd: list[Ragged]) -> tuple[Any, Any, Any]:
     from pyarrow import csv
 
     def keep(row: Any) -> str:
+        """Note a row with too many or too few values, and leave it out."""
         reason = f"{row.actual_columns} values instead of {row.expected_columns}"
         odd.append(Ragged(row.number, row.text or "", reason))
         return "skip"
