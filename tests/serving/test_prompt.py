@@ -230,3 +230,17 @@ def test_a_late_turn_is_answered_503(service, monkeypatch):
         "1",
         {("GET", "other", "503"): 1.0},
     )
+
+
+def test_a_late_turn_of_the_long_way_is_counted_without_a_route_too(service, monkeypatch):
+    """What was only looked up on the connection is not told its route."""
+    metrics = Metrics()
+    app = create_app(service.state, metrics)
+
+    async def full():
+        return False
+
+    monkeypatch.setattr(app.state.gate, "enter", full)
+    with answering(app) as address:
+        httpx.get(address + "/v1/models")
+    assert metrics.sums("barista_requests_total") == {("GET", "other", "503"): 1.0}
