@@ -31,7 +31,7 @@ BOUNDED = "/v1/"
 LONGEST = 0.5
 """How long a request may wait for its turn to be computed, when others did for as long [s]."""
 
-SLICE = 0.001
+SLICE = 0.002
 """How long requests are computed before the event loop reads again [s]; at least one is, however long it takes."""
 
 TOLD = 1.0
