@@ -4,9 +4,7 @@ Log what happened, counts, versions and durations; never a customer id, an event
 """
 
 import sys
-import time
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -25,18 +23,6 @@ class _Lines:
     debug = info = warning = warn = error = err = exception = critical = fatal = failure = log = msg
 
 
-def _instant() -> str:
-    """Now, as 2026-01-31T08:15:00.000000Z."""
-    second, fraction = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_second(second)}.{fraction // 1000:06d}Z"
-
-
-@lru_cache(1)
-def _second(second: int) -> str:
-    """A second as ISO text; many lines are written in the same one."""
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def _json_lines() -> Any:
     """What makes an event a line of JSON: with what is bound to the context, the level, the instant.
 
@@ -49,10 +35,10 @@ def _json_lines() -> Any:
     def line_of(logger: Any, method: str, event: Any) -> str:
         """One event as a line of JSON, with its level and the time [µs, UTC]."""
         line = add_log_level(logger, method, merge_contextvars(logger, method, event))
-        line["timestamp"] = _instant()
+        line["timestamp"] = datetime.now(UTC)
         if "exc_info" in line:
             line = format_exc_info(logger, method, line)
-        return orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode()
 
     return line_of
 

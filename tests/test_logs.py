@@ -41,3 +41,15 @@ def test_standard_error_may_be_replaced_afterwards(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     structlog.get_logger().info("after")
     assert '"after"' in sys.stderr.getvalue()
+
+
+def test_a_line_is_written_in_one_piece(monkeypatch):
+    """Lines of several workers, who share one standard error, don't mix."""
+    import sys
+    from types import SimpleNamespace
+
+    written = []
+    configure_logs("info", json=True)
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append))
+    structlog.get_logger().info("request")
+    assert (len(written), written[0][-2:]) == (1, "}\n")

@@ -38,7 +38,7 @@ gather is answered soon after it."""
 PATIENCE = 1.0
 """How long more than the bound may be under way before that is taken for overload [s]."""
 
-SLICE = 0.001
+SLICE = 0.002
 """How long requests are computed before the event loop reads again [s]; at least one is, however long it takes."""
 
 TOLD = 1.0

@@ -48,18 +48,27 @@ class Ways:
             if each.name:
                 self._parts.setdefault(each.method, []).append(each)
 
-    def find(self, scope: Scope) -> Way | None:
-        """The way of a request, which is told its endpoint and the parameter of its path."""
-        method, path = scope["method"], scope["path"]
+    def find(self, scope: Scope, *, prompt: bool = False) -> Way | None:
+        """The way of a request, which is told its endpoint and the parameter of its path.
+
+        With `prompt` only one that can be answered without waiting; any other request is told nothing.
+        """
+        path = scope["path"]
+        found = self._match(scope["method"], path)
+        if found is None or (prompt and found.prompt is None):
+            return None
+        within = path[len(found.before) : len(path) - len(found.after)]
+        scope["path_params"] = {found.name: within} if found.name else {}
+        scope["endpoint"] = found.endpoint
+        return found
+
+    def _match(self, method: str, path: str) -> Way | None:
         found = self._exact.get((method, path))
         if found is not None:
-            scope["path_params"], scope["endpoint"] = {}, found.endpoint
             return found
         for each in self._parts.get(method, ()):
             before, after = each.before, each.after
             if path.startswith(before) and path.endswith(after) and len(before) + len(after) <= len(path):
-                scope["path_params"] = {each.name: path[len(before) : len(path) - len(after)]}
-                scope["endpoint"] = each.endpoint
                 return each
         return None
 

@@ -34,8 +34,7 @@ class Prompts:
 
     def find(self, scope: Scope) -> Way | None:
         """The way of a request that can be answered so."""
-        way = self._ways.find(scope)
-        return way if way is not None and way.prompt is not None else None
+        return self._ways.find(scope, prompt=True)
 
     def answer(self, way: Way, scope: Scope) -> Whole | None:
         """The answer to a request; None where it has to go the long way."""

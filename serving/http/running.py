@@ -35,6 +35,10 @@ TURN = 0.0005
 """How long a thread that only computes may keep one that answers waiting, each time it needs the interpreter [s]."""
 
 
+YOUNG = 10_000
+"""New objects after which the collector looks for cycles among them; requests leave none, and each look costs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A state opened and warmed, ready to be forked; `shared` is where several workers keep their metrics.
@@ -133,6 +137,9 @@ class Running:
             backlog=BACKLOG,
         )
         sys.setswitchinterval(TURN)
+        gc.collect()
+        gc.freeze()  # the application stays too
+        gc.set_threshold(YOUNG)
         for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after its graceful end
             signal.signal(each, _end)
         try:

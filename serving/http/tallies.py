@@ -1,7 +1,6 @@
 """Observations put down first and handed over to Prometheus' client many at a time: there each costs two locks."""
 
-from bisect import bisect_left
-from collections import Counter as Counts
+from bisect import bisect_right
 
 from prometheus_client import Counter, Histogram
 
@@ -31,9 +30,13 @@ class Tally:
         del self._waiting[: len(values)]
         if not values:
             return
-        histogram = self._histogram
-        for at, count in Counts(bisect_left(histogram._upper_bounds, value) for value in values).items():
-            histogram._buckets[at].inc(count)
+        histogram, below = self._histogram, 0
         histogram._sum.inc(sum(values))
+        values.sort()
+        for bound, bucket in zip(histogram._upper_bounds, histogram._buckets, strict=True):
+            upto = bisect_right(values, bound)
+            if upto > below:
+                bucket.inc(upto - below)
+            below = upto
         if self._counter is not None:
             self._counter.inc(len(values))

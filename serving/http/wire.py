@@ -5,7 +5,7 @@ are refused before anything is made of them.
 """
 
 import time
-from functools import partial
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -26,6 +26,9 @@ _REFUSED = SimpleNamespace(response_complete=True, message_event=SimpleNamespace
 
 _PLAIN = {b"GET", b"POST", b"DELETE"}
 
+
+_lines_of = lru_cache(1)(lines_of)
+"""For the server's own headers, which are the same for all answers of a second."""
 
 _BOUNDED = BOUNDED.encode()
 
@@ -127,7 +130,8 @@ def _write(cycle: Any, status: int, head: bytes, body: bytes) -> bool:
     if not _writable(cycle):
         return False
     cycle.response_started, cycle.waiting_for_100_continue, cycle.chunked_encoding = True, False, False
-    cycle.transport.write(b"".join((STATUS_LINE[status], lines_of(cycle.default_headers), head, b"\r\n", body)))
+    defaults = _lines_of(tuple(cycle.default_headers))
+    cycle.transport.write(b"".join((STATUS_LINE[status], defaults, head, b"\r\n", body)))
     cycle.response_complete = True
     cycle.message_event.set()
     cycle.on_response()

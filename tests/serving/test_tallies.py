@@ -1,0 +1,55 @@
+"""Observations handed over together are those observed one by one."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from serving.http import tallies
+from serving.http.tallies import Tally
+
+BOUNDS = (0.25, 0.5, 1.0)
+VALUES = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5, 0.25)  # exact in binary: their sum has no rounding
+
+
+def registered():
+    """A registry with a histogram and a counter."""
+    registry = CollectorRegistry()
+    return registry, Histogram("seconds", "s", buckets=BOUNDS, registry=registry), Counter("n", "n", registry=registry)
+
+
+def lines(registry):
+    """The exposition but for instants."""
+    return [line for line in generate_latest(registry).decode().splitlines() if "_created" not in line]
+
+
+def test_together_is_one_by_one():
+    """Buckets, bounds among them, sum and count are those of the client's own `observe`; it pins what we use of it."""
+    registry, histogram, counter = registered()
+    tally = Tally(histogram, counter)
+    for value in VALUES:
+        tally.observe(value)
+    tally.hand_over()
+    expected, theirs, count = registered()
+    for value in VALUES:
+        theirs.observe(value)
+        count.inc()
+    assert lines(registry) == lines(expected)
+
+
+def test_handed_over_once():
+    """Handing over again adds nothing."""
+    registry, histogram, counter = registered()
+    tally = Tally(histogram, counter)
+    tally.observe(0.5)
+    tally.hand_over()
+    before = lines(registry)
+    tally.hand_over()
+    assert lines(registry) == before
+
+
+def test_not_more_than_so_many_wait(monkeypatch):
+    """Where nobody asks for them they are handed over when there are many."""
+    monkeypatch.setattr(tallies, "MOST", 3)
+    _, histogram, counter = registered()
+    tally = Tally(histogram, counter)
+    for value in VALUES[:4]:
+        tally.observe(value)
+    assert counter._value.get() == 3.0
