@@ -18,7 +18,7 @@ from serving.http.health import Health
 from serving.http.health_bodies import HealthBody, LiveBody
 from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.people import People
-from serving.http.requests import path_text, read_body, read_query
+from serving.http.requests import header_of, path_text, read_body, read_query
 from serving.http.service import Service, no_database
 from serving.http.shadowing import ShadowBody, shadow_body
 from serving.http.timing_bodies import TimingBody, TimingQuery
@@ -93,6 +93,7 @@ def template(path: str) -> str:
 
 
 _ENCODER = msgspec.json.Encoder()
+_ASKED_AGAIN = {b"cache-control": b"private, no-cache"}
 
 
 def json_answer(body: msgspec.Struct, status: int = 200, headers: dict[bytes, bytes] | None = None) -> Response:
@@ -157,7 +158,7 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
 def _foretold(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     async def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
-        known, laps = request.headers.get("if-none-match"), Laps()
+        known, laps = header_of(request.scope, b"if-none-match"), Laps()
         request.state.laps = laps
         customer, language = path_text(request, "customer_id"), query.language if query.reasons else None
         scored = service.scored(customer, language, known_tags=known, laps=laps)
@@ -165,7 +166,7 @@ def _foretold(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         if scored.body is None:
             metrics.not_modified.inc()
             return Response(status_code=304, headers={"ETag": scored.tag, "Cache-Control": "private, no-cache"})
-        return json_answer(scored.body, headers={b"etag": scored.tag.encode(), b"cache-control": b"private, no-cache"})
+        return json_answer(scored.body, headers={b"etag": scored.tag.encode(), **_ASKED_AGAIN})
 
     async def timing(request: Request) -> Response:
         query = read_query(request, TimingQuery)
