@@ -1,14 +1,12 @@
 """Answers of the library → bodies of the HTTP interface: instants as ISO text in the business time zone."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from operator import attrgetter
 from typing import cast
-from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
-from recsys.data.clock import to_iso
+from recsys.data.clock import iso_text, to_iso
 from recsys.data.snapshot import SnapshotFacts
 from recsys.decisioning.answers import ChurnScore, Offer, OffersAnswer, Reason, ScoresAnswer, ValueScore, Worth
 from recsys.decisioning.record import Asked, DecisionRecord
@@ -162,4 +160,4 @@ def _worth(worth: Worth, zone: str) -> WorthBody:
 
 
 def _iso(at: int | None, zone: str) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, ZoneInfo(zone)).isoformat()
+    return None if at is None else iso_text(at, zone)
