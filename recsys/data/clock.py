@@ -1,7 +1,7 @@
 """Instants: seconds since 1970 in UTC inside, ISO 8601 with a zone at the edges, days in the business time zone."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -60,9 +60,33 @@ def to_iso(seconds: int, zone: str = "UTC") -> str:
     return _iso(int(seconds), zone)
 
 
-@lru_cache(4_096)  # `as_of` is the same in many answers
-def _iso(seconds: int, zone: str) -> str:
-    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).isoformat()
+def iso_text(seconds: int, zone: str) -> str:
+    """`to_iso` of an instant that is unlike those of other answers."""
+    shift = _shift(seconds // DAY, zone)
+    if shift is None:
+        return datetime.fromtimestamp(seconds, ZoneInfo(zone)).isoformat()
+    offset, text = shift
+    day, rest = divmod(seconds + offset, DAY)
+    return f"{_day(day)}{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}{text}"
+
+
+_iso = lru_cache(4_096)(iso_text)  # `as_of` is the same in many answers
+
+
+@lru_cache(4_096)
+def _shift(day: int, zone: str) -> tuple[int, str] | None:
+    """Offset of `zone` [s] and its text during a day since 1970 in UTC; None of one on which clocks change."""
+    ends = [datetime.fromtimestamp(at, ZoneInfo(zone)) for at in (day * DAY, (day + 1) * DAY)]
+    offsets = [end.utcoffset() for end in ends]
+    if offsets[0] is None or offsets[0] != offsets[1]:
+        return None
+    return int(offsets[0].total_seconds()), ends[0].isoformat()[len("2024-01-01T00:00:00") :]
+
+
+@lru_cache(4_096)
+def _day(day: int) -> str:
+    """Text of a day since 1970, up to the hour."""
+    return f"{date(1970, 1, 1) + timedelta(days=day)}T"
 
 
 def zone_table(zone: str, first: int, last: int) -> ZoneTable:

@@ -28,10 +28,16 @@ class ForgettingIds(IdMap):
         found = IdMap.index(self, external)
         return ABSENT if found != ABSENT and self.forgets(external) else found
 
+    def index_unless(self, external: str, erased_at: int | None) -> int:
+        """`index` of one erased up to an instant [s], or not at all."""
+        return ABSENT if self._covers(erased_at) else IdMap.index(self, external)
+
     def forgets(self, external: str) -> bool:
         """Whether what the snapshot holds of `external` is erased."""
-        erased = self.erased_at(external)
-        return erased is not None and self.as_of <= erased
+        return self._covers(self.erased_at(external))
+
+    def _covers(self, erased_at: int | None) -> bool:
+        return erased_at is not None and self.as_of <= erased_at
 
 
 def forgetting(snapshot: Snapshot, erased_at: ErasedAt) -> Snapshot:

@@ -93,6 +93,10 @@ class IdMap(Texts):
         """Index of `external`, or `ABSENT`; log2(n) comparisons."""
         return int(find(self.offsets, self.blob, np.frombuffer(external.encode(), np.uint8)))
 
+    def index_unless(self, external: str, erased_at: int | None) -> int:  # noqa: ARG002  as of `forgets`
+        """`index` of one who was asked for among the erased: gone up to an instant [s], or None."""
+        return self.index(external)
+
     def forgets(self, external: str) -> bool:  # noqa: ARG002  `recsys.data.forgetting` knows erased ones
         """Whether what is held of `external` is erased: of plain ids nothing is."""
         return False

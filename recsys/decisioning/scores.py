@@ -7,29 +7,15 @@ import numpy.typing as npt
 from msgspec import structs
 
 from recsys.data.tail import CustomerRows, OrderEvent, PackedOrders, rows_at
+from recsys.decisioning import places as p
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
 from recsys.decisioning.timing import after
-from recsys.decisioning.weighing import (
-    BOUGHT,
-    CHURN,
-    GROWN,
-    LATE,
-    MIDDLE,
-    ORDERS,
-    P_ALIVE,
-    PAST,
-    SOON,
-    TOLD,
-    YEAR,
-    Weighing,
-)
+from recsys.decisioning.weighing import YEAR, Weighing
 from recsys.decisioning.words import Language, checked_language
-from recsys.decisioning.worth import MIDDLE as MEDIAN
-from recsys.decisioning.worth import Known, intervals, tier, worth
+from recsys.decisioning.worth import intervals, tier, worth
 from recsys.models.churn import ChurnModel
-from recsys.models.value import ValueModel, carried_one, forecast_of
 
 
 def score(
@@ -52,7 +38,7 @@ def score(
     told = checked_language(language) if reasons else None
     weighing = Weighing.of(serving)
     numbers = weighing.weigh(customer, as_of, PackedOrders.of(events))
-    churn, value = _churn(serving.churn, weighing, numbers), _value(serving, weighing, customer, as_of, numbers)
+    churn, value = _churn(serving.churn, numbers[p.CHURN]), _value(serving, as_of, numbers)
     if told is not None and churn is not None:
         why = _reasons(serving, rows_at(serving.snapshot, customer, as_of, events), weighing.rows[0], told)
         churn = structs.replace(churn, reasons=why)
@@ -60,17 +46,16 @@ def score(
         customer_id,
         as_of,
         serving.snapshot.snapshot_id,
-        "history" if numbers[ORDERS] > 0 else "low",
+        "history" if numbers[p.ORDERS] > 0 else "low",
         churn,
         value,
     )
 
 
-def _churn(model: ChurnModel | None, weighing: Weighing, numbers: list[float]) -> ChurnScore | None:
+def _churn(model: ChurnModel | None, probability: float) -> ChurnScore | None:
     """The churn score without reasons."""
     if model is None:
         return None
-    probability = model.probability_one(weighing.rows[0]) if model.tables is None else numbers[CHURN]
     return ChurnScore(probability, model.horizon_days, model.version, (), model.threshold)
 
 
@@ -85,36 +70,28 @@ def _reasons(
     return churn_reasons(serving, rows, model.horizon_days, contributions, row, language)
 
 
-def _value(serving: Serving, weighing: Weighing, customer: int, as_of: int, numbers: list[float]) -> ValueScore | None:
-    model, minor = serving.value, weighing.minor
+def _value(serving: Serving, as_of: int, n: list[float]) -> ValueScore | None:
+    """What the numbers `n` of a customer say of value, see `recsys.decisioning.places`."""
+    model = serving.value
     if model is None:
         return None
-    expected = model.foretold_one(weighing.rows[1]) if model.tables is None else forecast_of(numbers[TOLD:])
-    bought, spend, counts, amounts = numbers[BOUGHT] > 0, expected.spend, expected.counts, expected.amounts
-    known = Known(*numbers[PAST:TOLD])
+    bought, distributed = n[p.BOUGHT] > 0, model.predictive is not None
     return ValueScore(
-        expected_spend=spend / minor,
-        spend_low=expected.low / minor,
-        spend_high=expected.high / minor,
-        expected_orders=expected.orders,
-        p_alive=numbers[P_ALIVE],
-        next_purchase_low=after(as_of, numbers[SOON]) if bought else None,
-        next_purchase_at=after(as_of, numbers[MIDDLE]) if bought else None,
-        next_purchase_high=after(as_of, numbers[LATE]) if bought else None,
-        horizon_days=model.horizon_days,
-        year_spend=spend * _year(model, numbers[GROWN]) / minor,
-        year_is_extrapolated=model.horizon_days < YEAR,
-        model_version=model.version,
-        median_spend=None if amounts is None else amounts[MEDIAN] / minor,
-        median_orders=None if counts is None else counts[MEDIAN],
-        tier=tier(model, spend),
-        intervals=() if counts is None or amounts is None else intervals(counts, amounts, minor),
-        worth=worth(serving, customer, as_of, model, known, spend, minor),
+        n[p.SPEND],
+        n[p.SPEND_LOW],
+        n[p.SPEND_HIGH],
+        n[p.TOLD + 1],
+        n[p.P_ALIVE],
+        after(as_of, n[p.MIDDLE]) if bought else None,
+        after(as_of, n[p.SOON]) if bought else None,
+        after(as_of, n[p.LATE]) if bought else None,
+        model.horizon_days,
+        n[p.YEAR_SPEND],
+        model.horizon_days < YEAR,
+        model.version,
+        n[p.MEDIAN_SPEND] if distributed else None,
+        n[p.MEDIAN_ORDERS] if distributed else None,
+        tier(model, n[p.TOLD]),
+        intervals(n) if distributed else (),
+        worth(serving, as_of, model, n),
     )
-
-
-def _year(model: ValueModel, grown: float) -> float:
-    """A year's value over that of the horizon."""
-    if model.horizon_days >= YEAR:
-        return 1.0
-    return carried_one(grown, model.growth_exponent, float(model.horizon_days), float(YEAR))

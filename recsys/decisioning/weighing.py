@@ -4,6 +4,7 @@ Each call of a kernel from Python costs as much as a kernel, and each array it i
 of a snapshot and its models stands behind one reference, and the numbers of an answer come back in one array.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,31 +16,20 @@ from numba.experimental import structref
 from recsys.data.history import HistoryArrays, visible_orders
 from recsys.data.laying import laid_over
 from recsys.data.tail import PackedOrders
+from recsys.decisioning import places as p
 from recsys.decisioning.books import historic
 from recsys.decisioning.serving import Serving
-from recsys.decisioning.worth import flow_of
+from recsys.decisioning.worth import flow_of, kept_exponent, settle, told_cost
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row, other_horizon
 from recsys.features.orders import days_of, item_scratch
 from recsys.features.timing import growth_of, next_after
 from recsys.models.churn import ChurnModel, churn_tables, probability_row
-from recsys.models.value import FORETOLD, ValueModel, foretold_row, row_tables
+from recsys.models.predictive import PROBABILITIES
+from recsys.models.value import ValueModel, carrying, foretold_ends, foretold_row, row_tables
 from recsys.population.timing import WINDOW
 
 YEAR = 365
 ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
-
-(ORDERS, CHURN, P_ALIVE, GROWN, BOUGHT, SOON, MIDDLE, LATE, PAST, COSTED, LEFT, FAR, NEAR, NOW, REPEATS, AGE, TOLD) = (
-    range(17)
-)
-"""Places of the numbers of an answer: visible orders; P(churn); P(alive); purchases of a year over those of the value
-model's horizon; purchase days, and days to the next one (80% window with its median); `historic`; `flow_of`; x and T of
-the `Summary`; where `foretold_row` begins. CHURN and TOLD hold nothing without a model made for kernels."""
-
-N_NUMBERS = TOLD + FORETOLD
-
-(CHURN_DAYS, VALUE_DAYS, WORTH_DAYS, DAILY, HAS_COSTS, HAS_CHURN, HAS_VALUE) = range(7)
-"""Places of `terms`: horizons of the models and days of worth [days], exponent of the discount rate, whether a unit
-cost is known, whether there is a model made for kernels."""
 
 
 @structref.register
@@ -52,8 +42,8 @@ class Scales(structref.StructRefProxy):
 
     history, start    the snapshot's orders, and where those of each customer begin
     products, stores, channels   (offsets, blob) of the snapshot's ids
-    product_item, zone, base, timing, unit_cost   as in `Serving`
-    terms             float64, see CHURN_DAYS and the following
+    product_item, zone, base, timing, unit_cost, acquisition   as in `Serving` and its books
+    terms             float64 (N_TERMS,), see `recsys.decisioning.places`
     items             from `item_scratch`
     churn, value      `ChurnTables`, `RowTables`
     rows, numbers     where the feature rows float32 (2, N_FEATURES) and the numbers float64 (N_NUMBERS,) go
@@ -74,6 +64,7 @@ structref.define_proxy(
         "base",
         "timing",
         "unit_cost",
+        "acquisition",
         "terms",
         "items",
         "churn",
@@ -96,6 +87,7 @@ def _scales(
     base: Any,
     timing: Any,
     unit_cost: Any,
+    acquisition: Any,
     terms: Any,
     items: Any,
     churn: Any,
@@ -115,6 +107,7 @@ def _scales(
         base,
         timing,
         unit_cost,
+        acquisition,
         terms,
         items,
         churn,
@@ -130,14 +123,12 @@ class Weighing:
 
     made_for  population, books and models
     rows   float32 (2, N_FEATURES)  the feature row of the churn model, that of the value model
-    minor  minor units of one unit of the currency
     """
 
     made_for: tuple[Any, ...]
     scales: Scales
     rows: npt.NDArray[np.float32]
     numbers: npt.NDArray[np.float64]
-    minor: float
 
     @classmethod
     def of(cls, serving: Serving) -> "Weighing":
@@ -159,13 +150,26 @@ class Weighing:
             _weigh(self.scales, customer, as_of)
         else:
             _weigh_with(self.scales, customer, as_of, newer.customer, newer.text, newer.numbers, newer.quantity)
+        self._ask_others(customer)
         numbers: list[float] = self.numbers.tolist()
         return numbers
+
+    def _ask_others(self, customer: int) -> None:
+        """Set what models tell that the kernel is not made for."""
+        _, _, churn, value = self.made_for
+        if churn is not None and churn.tables is None:
+            self.numbers[p.CHURN] = churn.probability_one(self.rows[0])
+        if value is not None and value.tables is None:
+            told = value.foretold_one(self.rows[1])
+            unknown = [math.nan] * len(PROBABILITIES)
+            quantiles = *(told.counts or unknown), *(told.amounts or unknown)
+            self.numbers[p.TOLD : p.SPEND] = told.spend, told.orders, *quantiles, told.low, told.high
+            _settle(self.scales, customer)
 
 
 def _new(serving: Serving) -> Weighing:
     snapshot, facts = serving.snapshot, serving.population.arrays
-    rows, numbers = np.zeros((2, N_FEATURES), np.float32), np.zeros(N_NUMBERS)
+    rows, numbers = np.zeros((2, N_FEATURES), np.float32), np.zeros(p.N_NUMBERS)
     made_for = serving.population, serving.books, serving.churn, serving.value
     scales = _scales(
         snapshot.history.arrays(),
@@ -176,6 +180,7 @@ def _new(serving: Serving) -> Weighing:
         facts.base,
         facts.timing,
         serving.books.unit_cost,
+        serving.books.acquisition,
         _terms(serving),
         item_scratch(snapshot.catalogue.n_items),
         _churn_tables(serving.churn) or churn_tables(None),
@@ -183,7 +188,7 @@ def _new(serving: Serving) -> Weighing:
         rows,
         numbers,
     )
-    return Weighing(made_for, scales, rows, numbers, float(10**snapshot.facts.minor_digits))
+    return Weighing(made_for, scales, rows, numbers)
 
 
 def _churn_tables(model: ChurnModel | None) -> Any:
@@ -198,16 +203,24 @@ def _terms(serving: Serving) -> npt.NDArray[np.float64]:
     """`terms` of `Scales`; a model that is missing has the other one's horizon, both a year's."""
     value = serving.value.horizon_days if serving.value else YEAR
     churn = serving.churn.horizon_days if serving.churn else value
-    costs = serving.books.costs
-    known = bool(np.isfinite(serving.books.unit_cost).any())
-    kernels = _churn_tables(serving.churn) is not None, _value_tables(serving.value) is not None
-    return np.array([churn, value, costs.value_days, costs.daily_rate, known, *kernels], np.float64)
+    books, exponent = serving.books, serving.value.growth_exponent if serving.value else 0.0
+    days = float(books.costs.value_days)
+    terms = np.zeros(p.N_TERMS)
+    terms[[p.CHURN_DAYS, p.VALUE_DAYS, p.WORTH_DAYS]] = churn, value, days
+    terms[[p.DAILY, p.MINOR]] = books.costs.daily_rate, 10**serving.snapshot.facts.minor_digits
+    terms[p.HAS_COSTS] = np.isfinite(books.unit_cost).any()
+    terms[p.HAS_CHURN] = _churn_tables(serving.churn) is not None
+    terms[p.HAS_VALUE] = _value_tables(serving.value) is not None
+    terms[[p.USUAL, p.SHARE, p.TOLD_COST]] = books.usual, books.margin, told_cost(serving)
+    terms[[p.YEAR_TIMES, p.YEAR_MOST]] = carrying(exponent, float(value), float(YEAR))
+    terms[[p.WORTH_TIMES, p.WORTH_MOST]] = carrying(kept_exponent(exponent, value, days), float(value), days)
+    return terms
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _weigh(scales: Any, customer: int, as_of: int) -> None:
     low, high = _span(scales, customer, as_of)
-    _look(scales, scales.history, low, high, as_of)
+    _look(scales, customer, scales.history, low, high, as_of)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -216,7 +229,7 @@ def _weigh_with(scales: Any, customer: int, as_of: int, named: Any, text: Any, n
     low, high = _span(scales, customer, as_of)
     ids = scales.products, scales.stores, scales.channels
     laid = laid_over(scales.history, low, high, as_of, named, text, numbers, quantity, ids[0], ids[1], ids[2])
-    _look(scales, laid, 0, laid.order_time.size, as_of)
+    _look(scales, customer, laid, 0, laid.order_time.size, as_of)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -229,24 +242,34 @@ def _span(scales: Any, customer: int, as_of: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _look(scales: Any, h: HistoryArrays, low: int, high: int, as_of: int) -> None:
+def _look(scales: Any, customer: int, h: HistoryArrays, low: int, high: int, as_of: int) -> None:
+    """Set `rows` and `numbers` of the customer whose orders are `low:high` of `h`."""
     terms, zone, base, rows, out = scales.terms, scales.zone, scales.base, scales.rows, scales.numbers
-    churn, value = terms[CHURN_DAYS], terms[VALUE_DAYS]
+    churn, value = terms[p.CHURN_DAYS], terms[p.VALUE_DAYS]
     orders, own, alive = customer_row(
         h, low, high, as_of, scales.product_item, zone, base, churn, scales.items, rows[0]
     )
     other_horizon(orders, as_of, own, alive, base, value, rows[0], rows[1])
-    out[ORDERS], out[P_ALIVE], out[REPEATS], out[AGE] = high - low, np.float64(rows[1, ALIVE]), own.x, own.T
+    out[p.ORDERS], out[p.P_ALIVE], out[p.REPEATS], out[p.AGE] = high - low, np.float64(rows[1, ALIVE]), own.x, own.T
     visits = days_of(orders)
-    out[BOUGHT] = visits.size
+    out[p.BOUGHT] = visits.size
     if visits.size > 0:
-        next_after(visits, as_of, scales.timing, WINDOW, out[SOON : LATE + 1])
-    out[PAST], out[COSTED], out[LEFT] = np.float64(orders.spent_before[high - low]), 0.0, 0.0
-    if terms[HAS_COSTS] > 0.0:
-        out[PAST], out[COSTED], out[LEFT] = historic(h, low, high, as_of, scales.unit_cost)
-    out[GROWN] = growth_of(own, base, value, float(YEAR))
-    out[FAR], out[NEAR], out[NOW] = flow_of(own, base, value, terms[WORTH_DAYS], terms[DAILY])
-    if terms[HAS_CHURN] > 0.0:
-        out[CHURN] = probability_row(rows[0], scales.churn)
-    if terms[HAS_VALUE] > 0.0:
-        foretold_row(rows[1], scales.value, out[TOLD:])
+        next_after(visits, as_of, scales.timing, WINDOW, out[p.SOON : p.LATE + 1])
+    out[p.PAST], out[p.COSTED], out[p.LEFT] = np.float64(orders.spent_before[high - low]), 0.0, 0.0
+    if terms[p.HAS_COSTS] > 0.0:
+        out[p.PAST], out[p.COSTED], out[p.LEFT] = historic(h, low, high, as_of, scales.unit_cost)
+    out[p.GROWN] = growth_of(own, base, value, float(YEAR))
+    out[p.FAR], out[p.NEAR], out[p.NOW] = flow_of(own, base, value, terms[p.WORTH_DAYS], terms[p.DAILY])
+    if terms[p.HAS_CHURN] > 0.0:
+        out[p.CHURN] = probability_row(rows[0], scales.churn)
+    if terms[p.HAS_VALUE] > 0.0:
+        foretold_row(rows[1], scales.value, out[p.TOLD : p.LOWEST])
+        out[p.LOWEST], out[p.HIGHEST] = foretold_ends(out[p.TOLD : p.LOWEST])
+        _settle(scales, customer)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _settle(scales: Any, customer: int) -> None:
+    """Set what the forecast is worth in money."""
+    cost = scales.acquisition[customer] if customer >= 0 else scales.terms[p.TOLD_COST]
+    settle(scales.numbers, cost, scales.terms)

@@ -31,7 +31,7 @@ ENDS = (0.1, 0.9)
 FORETOLD = 2 + 2 * len(PROBABILITIES)
 """Numbers of `foretold_row`."""
 
-_LOW, _HIGH = (PROBABILITIES.index(end) for end in ENDS)
+_LOW_AT, _HIGH_AT = (2 + len(PROBABILITIES) + PROBABILITIES.index(end) for end in ENDS)
 
 
 class Expected(NamedTuple):
@@ -146,7 +146,9 @@ class ValueModel:
         if self.tables is not None:
             found = np.empty(FORETOLD)
             foretold_row(row, self.tables, found)
-            return forecast_of(found.tolist())
+            spend, orders, *quantiles = told = found.tolist()
+            n = len(PROBABILITIES)
+            return Forecast(spend, orders, told[_LOW_AT], told[_HIGH_AT], quantiles[:n], quantiles[n:])
         expected, outlook = self.foretold(row.reshape(1, -1))
         spend, orders, low, high = (float(each[0]) for each in expected)
         if outlook is None:
@@ -181,12 +183,6 @@ class ValueModel:
         return self.spend.scorer.contributions(X)
 
 
-def forecast_of(found: list[float]) -> Forecast:
-    """What `foretold_row` found."""
-    counts, amounts = found[2 : 2 + len(PROBABILITIES)], found[2 + len(PROBABILITIES) :]
-    return Forecast(found[0], found[1], amounts[_LOW], amounts[_HIGH], counts, amounts)
-
-
 def row_tables(model: ValueModel | None) -> RowTables | None:
     """What the kernel of one row takes; of no model tables without trees, None for one it is not made for."""
     if model is None:
@@ -212,6 +208,12 @@ def foretold_row(row: Any, tables: RowTables, out: Any) -> None:
     out[1] = _predicted_row(row, tables.orders, ways[1])
     alive, days = np.float64(row[columns[0]]), np.float64(row[columns[1]])
     quantiles_of(out[1], out[0], alive, days, 1.0, tables.asked, tables.fitted, out[2 : 2 + n], out[2 + n : 2 + 2 * n])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def foretold_ends(found: Any) -> Any:
+    """Ends of the 80% interval of spend among what `foretold_row` found."""
+    return found[_LOW_AT], found[_HIGH_AT]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -243,10 +245,17 @@ def _powers(values: Any, power: float) -> Any:
     return out
 
 
-def carried_one(growth: float, exponent: float, short: float, long: float) -> float:
-    """`carried` of one customer."""
+def carrying(exponent: float, short: float, long: float) -> tuple[float, float]:
+    """What growth is multiplied by, and the most it may become, see `carried`."""
     limit = long / short
-    return float(min(growth * limit**exponent, max(limit, 1.0)))
+    return limit**exponent, max(limit, 1.0)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def carried_one(growth: float, times: float, most: float) -> float:
+    """`carried` of one customer; `times` and `most` from `carrying`."""
+    grown = growth * times
+    return most if most < grown else grown
 
 
 def carried(growth: Floats | float, exponent: float, short: float, long: float) -> Floats:

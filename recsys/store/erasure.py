@@ -4,7 +4,6 @@ A tombstone holds no id: it is the HMAC-SHA-256 of the id under a secret of this
 everything is gone. Purchases after that instant are a new acquaintance and are kept.
 """
 
-import hashlib
 import hmac
 import secrets
 import time
@@ -85,7 +84,7 @@ class Tombstones:
 
 def subject_of(customer_id: str, secret: str) -> str:
     """The keyed digest a tombstone knows a customer by, 64 hexadecimal digits."""
-    return hmac.new(secret.encode(), customer_id.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), customer_id.encode(), "sha256").hex()
 
 
 class ErasureStore:
@@ -132,6 +131,10 @@ class ErasureStore:
             rows = self._database.fetch("SELECT secret FROM erasure_secret", ())
             self._secret = str(rows[0][0]) if rows else None
         return self._secret is not None
+
+    def subject(self, customer_id: str) -> str | None:
+        """What tombstones know a customer by, without a read; None while this process knows of no erasure."""
+        return None if self._secret is None else subject_of(customer_id, self._secret)
 
     def erased_at(self, customer_id: str) -> int | None:
         """Instant up to which everything of a customer is gone [s]; None if nothing was: one indexed read."""

@@ -89,6 +89,10 @@ class EventStore:
         yes, no = ("1", "0") if database.is_sqlite else ("true", "false")
         mine = f"FROM events WHERE customer_id = {sign} AND is_order ="
         self._newest_of = f"SELECT max(sequence), count(*), (SELECT max(sequence) {mine} {no}) {mine} {yes}"
+        erased = f"SELECT max(erased_at) FROM erasures WHERE subject = {sign}"
+        self._told_of = (
+            f"SELECT max(sequence), count(*), EXISTS (SELECT 1 FROM erasure_secret), ({erased}) {mine} {yes}"
+        )
         self._orders_of = (
             f"SELECT event_id, occurred_at, order_id, store_id, channel, kind, lines, sequence {mine} {yes} "
             f"AND sequence <= {sign} ORDER BY sequence"
@@ -133,6 +137,14 @@ class EventStore:
             return self._read_orders(customer_id, upto)
         newest, count, _ = self._database.fetch(self._newest_of, (customer_id, customer_id))[0]
         return self._orders_at(customer_id, newest, count)
+
+    def tail_and_erasure(self, customer_id: str, subject: str) -> tuple[Tail, bool, int | None]:
+        """`tail_of`, whether anybody was ever erased, and up to when [s] who has that `subject` was: one indexed read.
+
+        `subject` is what `ErasureStore.subject` knows the customer by.
+        """
+        newest, count, any_erased, erased = self._database.fetch(self._told_of, (subject, customer_id))[0]
+        return self._orders_at(customer_id, newest, count), bool(any_erased), erased
 
     def tail_with_looks(self, customer_id: str, since: int, upto: int | None = None) -> Tail:
         """`tail_of` and the newest MOST_LOOKS looks after an instant [s]."""

@@ -94,6 +94,7 @@ def template(path: str) -> str:
 
 
 _ENCODER = msgspec.json.Encoder()
+_ASKED_AGAIN = {b"cache-control": b"private, no-cache"}
 
 
 def json_answer(body: msgspec.Struct, status: int = 200, headers: dict[bytes, bytes] | None = None) -> Response:
@@ -166,7 +167,7 @@ def _foretold(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         if scored.body is None:
             metrics.not_modified.inc()
             return Response(status_code=304, headers={"ETag": scored.tag, "Cache-Control": "private, no-cache"})
-        return json_answer(scored.body, headers={b"etag": scored.tag.encode(), b"cache-control": b"private, no-cache"})
+        return json_answer(scored.body, headers={b"etag": scored.tag.encode(), **_ASKED_AGAIN})
 
     async def timing(request: Request) -> Response:
         query = read_query(request, TimingQuery)

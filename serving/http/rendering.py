@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from operator import attrgetter
+from typing import cast
 
 from msgspec import structs
 
-from recsys.data.clock import to_iso
+from recsys.data.clock import iso_text, to_iso
 from recsys.data.snapshot import SnapshotFacts
 from recsys.decisioning.answers import ChurnScore, Offer, OffersAnswer, Reason, ScoresAnswer, ValueScore, Worth
 from recsys.decisioning.record import Asked, DecisionRecord
@@ -25,7 +26,7 @@ from serving.http.bodies import (
 from serving.http.novelty_bodies import NoveltyWish
 from serving.http.value_bodies import IntervalBody, ValueBody, WorthBody
 
-_INTERVAL, _WORTH = (attrgetter(*kind.__struct_fields__) for kind in (IntervalBody, WorthBody))
+_WORTH = attrgetter(*WorthBody.__struct_fields__)
 _PAYS_BACK_AT = WorthBody.__struct_fields__.index("pays_back_at")
 
 
@@ -66,7 +67,7 @@ def _offer(rank: int, offer: Offer) -> OfferBody:
 
 
 def _reasons(reasons: Iterable[Reason]) -> tuple[ReasonBody, ...]:
-    return tuple(ReasonBody(reason.code, reason.text, reason.evidence) for reason in reasons)
+    return tuple([ReasonBody(reason.code, reason.text, reason.evidence) for reason in reasons])
 
 
 def decision_body(record: DecisionRecord, facts: SnapshotFacts) -> DecisionBody:
@@ -105,56 +106,58 @@ def _asked(asked: Asked, scale: int) -> AskedBody:
 def scores_body(answer: ScoresAnswer, facts: SnapshotFacts, batch_run: str | None, *, stale: bool) -> ScoresBody:
     """Body of a scores answer."""
     return ScoresBody(
-        customer_id=answer.customer_id,
-        as_of=to_iso(answer.as_of, facts.timezone),
-        snapshot_id=answer.snapshot_id,
-        batch_run=batch_run,
-        evidence=answer.evidence,
-        stale=stale,
-        currency=facts.currency,
-        churn=_churn(answer.churn) if answer.churn else None,
-        value=_value(answer.value, facts.timezone) if answer.value else None,
+        answer.customer_id,
+        to_iso(answer.as_of, facts.timezone),
+        answer.snapshot_id,
+        batch_run,
+        answer.evidence,
+        stale,
+        facts.currency,
+        _churn(answer.churn) if answer.churn else None,
+        _value(answer.value, facts.timezone) if answer.value else None,
     )
 
 
 def _churn(score: ChurnScore) -> ChurnBody:
     return ChurnBody(
-        probability=score.probability,
-        at_risk=score.at_risk,
-        threshold=score.threshold,
-        horizon_days=score.horizon_days,
-        model_version=score.model_version,
-        reasons=_reasons(score.reasons),
+        score.probability,
+        score.at_risk,
+        score.threshold,
+        score.horizon_days,
+        score.model_version,
+        _reasons(score.reasons),
     )
 
 
 def _value(score: ValueScore, zone: str) -> ValueBody:
     return ValueBody(
-        expected_spend=score.expected_spend,
-        spend_low=score.spend_low,
-        spend_high=score.spend_high,
-        expected_orders=score.expected_orders,
-        p_alive=score.p_alive,
-        next_purchase_at=_iso(score.next_purchase_at, zone),
-        next_purchase_low=_iso(score.next_purchase_low, zone),
-        next_purchase_high=_iso(score.next_purchase_high, zone),
-        horizon_days=score.horizon_days,
-        year_spend=score.year_spend,
-        year_is_extrapolated=score.year_is_extrapolated,
-        model_version=score.model_version,
-        median_spend=score.median_spend,
-        median_orders=score.median_orders,
-        tier=score.tier,
-        intervals=tuple(IntervalBody(*_INTERVAL(each)) for each in score.intervals),
-        worth=_worth(score.worth, zone),
+        score.expected_spend,
+        score.spend_low,
+        score.spend_high,
+        score.expected_orders,
+        score.p_alive,
+        _iso(score.next_purchase_at, zone),
+        _iso(score.next_purchase_low, zone),
+        _iso(score.next_purchase_high, zone),
+        score.horizon_days,
+        score.year_spend,
+        score.year_is_extrapolated,
+        score.model_version,
+        score.median_spend,
+        score.median_orders,
+        score.tier,
+        cast(tuple[IntervalBody, ...], score.intervals),  # they have the very fields of the bodies
+        _worth(score.worth, zone),
     )
 
 
 def _worth(worth: Worth, zone: str) -> WorthBody:
+    if worth.pays_back_at is None:
+        return cast(WorthBody, worth)  # but for this instant it has the very fields of the body
     values = list(_WORTH(worth))
     values[_PAYS_BACK_AT] = _iso(worth.pays_back_at, zone)
     return WorthBody(*values)
 
 
 def _iso(at: int | None, zone: str) -> str | None:
-    return None if at is None else to_iso(at, zone)
+    return None if at is None else iso_text(at, zone)

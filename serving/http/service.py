@@ -33,7 +33,7 @@ from serving.http.problems import Problem
 from serving.http.rendering import decision_body, offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
-from serving.http.tags import TERMS, Basis, matches, tag_of
+from serving.http.tags import TERMS, Basis, Digest, begun, matches, tag_of
 from serving.http.timing_bodies import TimingBody, timing_body
 from serving.laps import Laps
 from serving.outage import Outage
@@ -70,6 +70,7 @@ class Service:
     ) -> None:
         self.state = state
         self._terms = tuple(getattr(state.workspace.settings, name) for name in TERMS)
+        self._common: tuple[Loaded, Digest] | None = None
         self.shadow = shadow or Shadow(Challengers(state.workspace), 0.0, 0, lambda _seen: None, lambda _fate: None)
         self.outage = Outage(lambda: state.workspace.decisions().find(""))
         self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
@@ -146,14 +147,11 @@ class Service:
         loaded, ended = self.state.current(), laps or Laps()
         ended.of(loaded.snapshot.snapshot_id, loaded.versions, ("churn", "value"))
         as_of = self._as_of(loaded)
-        tail, stale = self._tail(customer_id)
+        tail, customer, stale = self._known(loaded, customer_id)
         ended("state")
-        run = self._run_of(loaded, customer_id, tail, as_of)
-        run_id = run.run_id if run else None
-        snapshot = loaded.snapshot
-        customer, versions = snapshot.customers.index(customer_id), tuple(loaded.versions.items())
-        asked = (as_of, customer_id, customer, tail, language or "", self._terms, stale)
-        tag = tag_of(Basis(snapshot.snapshot_id, versions, run_id, *asked))
+        run = self._run_of(loaded, customer_id, tail, as_of, customer)
+        run_id, snapshot = run.run_id if run else None, loaded.snapshot
+        tag = tag_of(self._begun(loaded), Basis(run_id, as_of, customer_id, customer, tail, language or "", stale))
         if matches(known_tags, tag):
             return Scored(tag, None)
         reasons, told = language is not None, language or "en"
@@ -259,20 +257,46 @@ class Service:
                 self.outage.begin(error)
         return NO_TAIL, True
 
+    def _known(self, loaded: Loaded, customer_id: str) -> tuple[Tail, int, bool]:
+        """Newer orders of a customer and the index in the snapshot, by one read; True while the database is lost."""
+        if not self.outage.now:
+            try:
+                erasures = self.workspace.erasures()
+                subject = erasures.subject(customer_id)
+                tail, any_erased, erased = self.store.tail_and_erasure(customer_id, subject or "")
+                if any_erased and subject is None:  # the first erasure this process hears of
+                    erased = erasures.erased_at(customer_id)
+                return tail, loaded.snapshot.customers.index_unless(customer_id, erased), False
+            except StoreUnavailable as error:
+                self.outage.begin(error)
+        return NO_TAIL, loaded.snapshot.customers.index(customer_id), True
+
+    def _begun(self, loaded: Loaded) -> Digest:
+        """The digest of what all tags of a state have in common."""
+        if self._common is None or self._common[0] is not loaded:
+            self._common = loaded, begun(loaded.snapshot.snapshot_id, tuple(loaded.versions.items()), self._terms)
+        return self._common[1]
+
     def _refuse_in_outage(self) -> None:
         """Nobody waits for a database that is known to be lost; raises `Problem` 503."""
         if self.outage.now:
             raise no_database()
 
-    def _run_of(self, loaded: Loaded, customer_id: str, tail: Tail, as_of: int) -> ScoreRun | None:
-        """The published run whose rows this customer's answers are, None if state, clock or events differ."""
+    def _run_of(
+        self, loaded: Loaded, customer_id: str, tail: Tail, as_of: int, customer: int | None = None
+    ) -> ScoreRun | None:
+        """The published run whose rows this customer's answers are, None if state, clock or events differ.
+
+        `customer` is the index in the snapshot where it was looked up already.
+        """
         run = loaded.run
         if run is None or not self._holds(loaded, run, as_of):
             return None
         if tail.last_sequence > run.tail_sequence:
             return None
-        known = bool(tail.orders) or loaded.snapshot.customers.index(customer_id) >= 0
-        return run if known else None
+        if customer is None:
+            customer = loaded.snapshot.customers.index(customer_id)
+        return run if tail.orders or customer >= 0 else None
 
     def _holds(self, loaded: Loaded, run: ScoreRun, as_of: int) -> bool:
         return run.holds(loaded.snapshot.snapshot_id, loaded.versions, as_of)
