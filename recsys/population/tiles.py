@@ -53,7 +53,9 @@ def _joined(join: str) -> Any:
                 product = builder.fmul(_repeated(builder, one), across)
                 builder.store(getattr(builder, join)(builder.load(total), product), total)
         for row, total in zip(rows, sums, strict=True):
-            place = builder.bitcast(builder.gep(whole.data, [row]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE)))
+            place = builder.bitcast(
+                builder.gep(whole.data, [row]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE))
+            )
             builder.store(builder.load(total), place, align=8)
         return context.get_dummy_value()
 
