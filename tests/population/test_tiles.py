@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from recsys.population.tiles import SIDE, add_outer, take_outer
+from recsys.population.tiles import SIDE, add_outer, take_outer, take_rows
 
 WIDTH = 3 * SIDE
 
@@ -19,6 +19,28 @@ def added(a, left, left_at, right, right_at, steps):
 def taken(a, left, left_at, right, right_at, steps):
     """`take_outer` from Python."""
     take_outer(a, left, left_at, right, right_at, steps)
+
+
+@numba.njit
+def rows_taken(a, top, side):
+    """`take_rows` from Python."""
+    take_rows(a, top, side)
+
+
+def test_rows_of_a_factor_are_taken_one_after_the_other() -> None:
+    """Each is divided by its pivot, then taken off those below, in one tile; the others stay."""
+    draw = np.random.default_rng(3)
+    a = draw.normal(size=(WIDTH, WIDTH))
+    expected = a.copy()
+    for row in range(SIDE):
+        for column in range(2 * SIDE, 3 * SIDE):
+            expected[row, column] /= a[row, row]
+            for below in range(row + 1, SIDE):
+                expected[below, column] -= a[row, below] * expected[row, column]
+
+    rows_taken(a, 0, 2 * SIDE)
+
+    assert a.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(("kernel", "sign"), [(added, 1.0), (taken, -1.0)])
