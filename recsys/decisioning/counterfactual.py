@@ -148,6 +148,6 @@ def _rows_of_items(
 ) -> None:
     """Pair features of the items `items` (n,) into `out` float32 (n, N_PAIR_FEATURES), as `gather` computes them."""
     own = own_items(h, low, high, as_of, cat, scratch)
-    n_touched = point_to_items(own, cat, population, scratch)
+    point_to_items(own, cat, population, scratch)
     pair_rows(own, as_of, cat, population, scratch, items, len(items), out)
-    clean(own, cat, scratch, n_touched)
+    clean(own, cat, scratch)

@@ -52,16 +52,16 @@ def gather(
     """Candidates of the customer with the visible orders `low:high`; returns their number n.
 
     Fills `items` int64, `marks` uint16 (sources), `known` uint8 (1: bought before), all (limit,), and `X` float32
-    (limit, N_PAIR_FEATURES). `allowed` uint8 (n_items,), `named` int64 (2, k): see `candidates`. Rows beyond n
-    are left as they were.
+    (limit, N_PAIR_FEATURES). `allowed` uint8 (n_items,), `named` int64 (2, k): see `candidates`. What
+    stands beyond n is left to chance.
     """
     own = own_items(h, low, high, as_of, cat, scratch)
-    n_touched = point_to_items(own, cat, population, scratch)
-    n = candidates(own, cat, population, allowed, scratch, n_touched, named, mode, len(items), items, marks)
+    point_to_items(own, cat, population, scratch)
+    n = candidates(own, population, allowed, scratch, named, mode, len(items), items, marks)
     pair_rows(own, as_of, cat, population, scratch, items, n, X)
     for k in range(n):
         known[k] = scratch.slot[items[k]] >= 0
-    clean(own, cat, scratch, n_touched)
+    clean(own, cat, scratch)
     return n
 
 

@@ -86,7 +86,7 @@ def evidence_of(
                 _next(own, other, items[at], at, population, found)
                 if k < 0:
                     _from_item(own, other, items[at], at, cat, population, found)
-    clean(own, cat, scratch, 0)
+    clean(own, cat, scratch)
     return found
 
 

@@ -16,8 +16,9 @@ from recsys.data.clock import DAY
 from recsys.data.looks import Look, looks_since
 from recsys.data.tail import CustomerRows
 from recsys.decisioning.answers import OfferRequest
-from recsys.decisioning.candidates import LIST, best_of
-from recsys.decisioning.serving import Desk, Serving
+from recsys.decisioning.best import best_of
+from recsys.decisioning.candidates import LIST
+from recsys.decisioning.serving import Serving
 from recsys.models.offers import OffersModel
 
 FEW_ORDERS = 1
@@ -59,7 +60,6 @@ def pointed_at(
     serving: Serving,
     request: OfferRequest,
     rows: CustomerRows,
-    desk: Desk,
     allowed: npt.NDArray[np.uint8],
     looks: Sequence[Look],
 ) -> Pointed:
@@ -73,7 +73,7 @@ def pointed_at(
     if known is None:
         return Pointed(named, looked=looked)
     likely = serving.population.lookalikes.scores(known, serving.population.arrays.items.rate_28)
-    best_of(desk.items.touched, -1, likely, allowed, desk.items.slot, named[0, :LIST])
+    best_of(likely, -allowed.astype(np.int32), named[0, :LIST])
     return Pointed(named, known, likely, looked)
 
 

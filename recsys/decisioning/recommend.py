@@ -82,7 +82,7 @@ def rank_rows(
     model, desk = _checked(serving, request), serving.desk()
     lately = None if request.novelty == NEVER_BOUGHT else bought_lately(serving.cat, rows, request.novelty)
     allowed = on_the_side(request.mode, allowed_items(serving, request), lately)
-    pointed = pointed_at(serving, request, rows, desk, allowed, looks)
+    pointed = pointed_at(serving, request, rows, allowed, looks)
     n = _gather(rows, request, desk, allowed, pointed)
     ended("candidates")
     blank = n > 0 and desk.X[0, DISTINCT_ITEMS] == 0

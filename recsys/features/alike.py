@@ -5,6 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from recsys.features.lanes import BLOCK, add_pair, copy_block, fill_block
 from recsys.features.state import Own, Scratch, strongest
 from recsys.population.facts import Peers, PopulationArrays
 from recsys.population.witnesses import PROFILE
@@ -51,16 +52,14 @@ def _meet(own: Own, slots: Any, weights: Any, peers: Peers, like: Any, met: Any)
     more than the rest. No index has a sign: none is looked at for counting from the end.
     """
     start, customer, likeness = peers.start, peers.customer, peers.weight
-    both, n_met = like.view(np.uint64), np.uint64(0)
+    n_met = np.uint64(0)
     for at in range(len(slots)):
         item, weight = own.item[slots[at]], np.float32(weights[at])
         orders = np.float32(own.orders[slots[at]])
         for place in range(np.uint64(start[item]), np.uint64(start[item + 1])):
-            witness = np.uint32(customer[place])
+            witness = np.uint64(np.uint32(customer[place]))
             met[n_met] = witness
-            n_met += np.uint64(both[witness, 0] == 0)
-            like[witness, 0] += weight * likeness[place, 0]
-            like[witness, 1] += orders * likeness[place, 1]
+            n_met += add_pair(like, witness, likeness, place, weight, orders)
     return int(n_met)
 
 
@@ -81,17 +80,41 @@ def _add_peers(peers: Peers, met: Any, likeness: Any, shares: Any) -> None:
 
     Likeness is told apart in steps; all witnesses of the last step that is reached count.
     """
-    fresh, start, items = peers.fresh, peers.basket_start, peers.basket_item
-    total = np.float32(0.0)
-    for at in _most_like(likeness, np.float32(1.0), PEERS):
-        witness = np.uint32(met[at])
-        weight = likeness[at] * fresh[witness]
-        total += weight
-        for place in range(np.uint64(start[witness]), np.uint64(start[witness + np.uint32(1)])):
-            shares[np.uint32(items[place])] += weight
+    fresh, total, chosen = peers.fresh, np.float32(0.0), _most_like(likeness, np.float32(1.0), PEERS)
+    weights = np.empty(len(chosen), np.float32)
+    for k in range(np.uint64(len(chosen))):
+        at = chosen[k]
+        weights[k] = likeness[at] * fresh[np.uint32(met[at])]
+        total += weights[k]
+    _add_baskets(chosen, met, weights, peers.basket_start, peers.basket_item, shares)
     total = max(total, np.float32(1e-9))
     for item in range(shares.size):
         shares[item] /= total
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_baskets(chosen: Any, met: Any, weights: Any, start: Any, items: Any, sums: Any) -> None:
+    """Add to `sums` the weight of each of `met[chosen]` at the items of its basket, one after the other.
+
+    Baskets are laid end to end first, each by a copy of BLOCK items of which the next covers what is too much: nobody
+    can guess how long the next one is, and a wrong guess costs more than the copy.
+    """
+    room, last = np.int64(BLOCK), len(items) - BLOCK
+    for at in chosen:
+        witness = np.uint32(met[at])
+        room += start[witness + np.uint32(1)] - start[witness]
+    taken, weight, n = np.empty(room, np.int32), np.empty(room, np.float32), 0
+    for k in range(np.uint64(len(chosen))):
+        witness = np.uint32(met[chosen[k]])
+        first, size = start[witness], start[witness + np.uint32(1)] - start[witness]
+        if size <= BLOCK and first <= last:
+            copy_block(taken, n, items, first)
+            fill_block(weight, n, weights[k])
+        else:
+            taken[n : n + size], weight[n : n + size] = items[first : first + size], weights[k]
+        n += size
+    for at in range(np.uint64(n)):
+        sums[np.uint32(taken[at])] += weight[at]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -116,8 +116,8 @@ def _add_orders(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays, scratch: Scratch) -> int:
-    """Fill the scores of `scratch` from what the customer bought; returns how many items are in `scratch.touched`."""
+def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays, scratch: Scratch) -> None:
+    """Fill the scores of `scratch` from what the customer bought."""
     n, recent_from = own.counts[0], own.counts[1] - RECENT_BASKETS
     _near(own, recent_from, population.neighbours, scratch)
     _next(own, recent_from, population.transitions, scratch)
@@ -125,27 +125,19 @@ def point_to_items(own: Own, cat: CatalogueArrays, population: PopulationArrays,
     _add_families(own, cat, scratch.family, scratch.group)
     from_peers(own, population, scratch)
     if n > 0:
-        weights = np.log1p(own.orders[:n].astype(np.float64))
+        weights = _log_orders(own.orders, n, scratch.logs)
         all_scores(population.factors, fold_in(population.factors, own.item, weights, n), scratch.als)
     else:
         scratch.als[:] = np.float32(0.0)
-    return int(_touched(scratch))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _touched(scratch: Scratch) -> int:
-    """Note the items with a score in `scratch.touched`; returns how many.
-
-    One sweep over all items, as ALS makes too: asking at every score added cost more than adding it.
-    """
-    near, recent, following = scratch.near.view(np.int32), scratch.recent.view(np.int32), scratch.next.view(np.int32)
-    after, peers, votes = scratch.after.view(np.int32), scratch.peers.view(np.int32), scratch.votes.view(np.int32)
-    touched, n = scratch.touched, np.uint32(0)
-    for item in range(near.size):
-        touched[n] = item
-        any_bit = near[item] | recent[item] | following[item] | after[item] | peers[item] | votes[item]
-        n += np.uint32(any_bit != 0)
-    return int(n)
+def _log_orders(orders: Any, n: int, logs: Any) -> Any:
+    """log(1 + orders) of the slots (n,), looked up among `logs` as far as these go."""
+    weights = np.empty(n)
+    for k in range(n):
+        weights[k] = logs[orders[k]] if orders[k] < len(logs) else np.log1p(np.float64(orders[k]))
+    return weights
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -166,19 +158,23 @@ def _near(own: Own, recent_from: int, near: Neighbours, scratch: Scratch) -> Non
     others, similarities, sums, recent = near.item, near.similarity, scratch.near, scratch.recent
     items, position, slow = own.item, own.position, own.slow
     for k in range(own.counts[0]):
-        item, weight = items[k], np.float32(np.log1p(slow[k]))
-        for j in range(others.shape[1]):
-            other = others[item, j]
-            if other < 0:
-                break
-            sums[np.uint32(other)] += weight * similarities[item, j]
+        item, weight = np.uint64(items[k]), np.float32(np.log1p(slow[k]))
+        filled = _filled(others, item)
+        for j in range(filled):
+            sums[np.uint32(others[item, j])] += weight * similarities[item, j]
         if position[k] < recent_from:
             continue
-        for j in range(others.shape[1]):
-            other = others[item, j]
-            if other < 0:
-                break
-            recent[np.uint32(other)] += similarities[item, j]
+        for j in range(filled):
+            recent[np.uint32(others[item, j])] += similarities[item, j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _filled(others: Any, row: Any) -> Any:
+    """How many entries of a row stand before its -1s."""
+    n = np.uint64(others.shape[1])
+    while n > 0 and others[row, n - np.uint64(1)] < 0:
+        n -= np.uint64(1)
+    return n
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -207,7 +203,7 @@ def _after(own: Own, following: Following, scratch: Scratch) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def clean(own: Own, cat: CatalogueArrays, scratch: Scratch, n_touched: int) -> None:
+def clean(own: Own, cat: CatalogueArrays, scratch: Scratch) -> None:
     """Undo what `own_items` and `point_to_items` wrote to `scratch`."""
     items, slot, families, groups = own.item, scratch.slot, scratch.family, scratch.group
     item_family, item_group = cat.item_family, cat.item_group
@@ -218,9 +214,5 @@ def clean(own: Own, cat: CatalogueArrays, scratch: Scratch, n_touched: int) -> N
             families[:, item_family[item]] = 0.0
         if item_group[item] >= 0:
             groups[:, item_group[item]] = 0.0
-    near, recent, following, after = scratch.near, scratch.recent, scratch.next, scratch.after
-    peers, votes, touched = scratch.peers, scratch.votes, scratch.touched
-    for k in range(n_touched):
-        item = touched[k]
-        near[item], recent[item], following[item] = np.float32(0), np.float32(0), np.float32(0)
-        after[item], peers[item], votes[item] = np.float32(0), np.float32(0), np.float32(0)
+    for scores in (scratch.near, scratch.recent, scratch.next, scratch.after, scratch.peers, scratch.votes):
+        scores[:] = np.float32(0.0)  # all of it: writing is cheaper than asking where

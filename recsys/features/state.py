@@ -14,6 +14,10 @@ STEPS = 512
 """Steps between the largest and the smallest of them."""
 
 
+COUNTED = 256
+"""Counts whose logarithms are looked up; larger ones are rare."""
+
+
 class CatalogueArrays(NamedTuple):
     """Where products and items stand in the catalogue; see `recsys.data.catalogue.Catalogue`."""
 
@@ -64,7 +68,7 @@ class Scratch(NamedTuple):
     like    float32 (MOST_WITNESSES, 2)  likeness to each witness: to what it was before its newest basket, to all of it
     met     int32 (MOST_WITNESSES + 1,)  witnesses with any likeness, and one place to write to in vain
     mark    uint8    candidate sources that proposed it
-    touched int32    items with a score in near, recent, next, after, peers or votes
+    logs    float64 (COUNTED,)  log(1 + k), the same numbers as computed one by one
     family  float64 (3, n_families)  faded orders, last purchase [s], items
     group   float64 (1, n_groups)    faded orders
     """
@@ -80,7 +84,7 @@ class Scratch(NamedTuple):
     like: Any
     met: Any
     mark: Any
-    touched: Any
+    logs: Any
     family: Any
     group: Any
 
@@ -99,10 +103,19 @@ def new_scratch(n_items: int, n_families: int, n_groups: int) -> Scratch:
         like=np.zeros((MOST_WITNESSES, 2), np.float32),
         met=np.zeros(MOST_WITNESSES + 1, np.int32),
         mark=np.zeros(n_items, np.uint16),
-        touched=np.zeros(n_items, np.int32),
+        logs=_logs(COUNTED),
         family=np.zeros((3, n_families)),
         group=np.zeros((1, n_groups)),
     )
+
+
+@numba.njit(cache=True, nogil=True)
+def _logs(n: int) -> Any:
+    """log(1 + k) of k = 0 … n - 1, by the function that kernels call: numpy's own may differ in the last bit."""
+    logs = np.empty(n)
+    for k in range(n):
+        logs[k] = np.log1p(np.float64(k))
+    return logs
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

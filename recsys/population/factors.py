@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.population.facts import Factors, PopulationSpec
-from recsys.population.tiles import SIDE, add_outer, take_outer
+from recsys.population.tiles import SIDE, add_outer, take_outer, take_rows
 
 TOGETHER = 16
 """Items that are added to a customer's normal equations in one pass over them."""
@@ -65,10 +65,12 @@ def fold_in(factors: Factors, items: Any, weights: Any, n: int) -> Any:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _widened(gram: Any, width: int) -> Any:
-    """`gram` (f, f) in the corner of (width, width), where right of the diagonal or beside it."""
-    a, f = np.zeros((width, width)), len(gram)
-    for i in range(f):
-        a[i, i // SIDE * SIDE : f] = gram[i, i // SIDE * SIDE :]
+    """`gram` (f, f) in the corner of (width, width), the rest 0."""
+    f = len(gram)
+    if f == width:
+        return gram.copy()
+    a = np.zeros((width, width))
+    a[:f, :f] = gram
     return a
 
 
@@ -92,30 +94,39 @@ def _solve(a: Any, b: Any) -> None:
     for top in range(0, len(b), SIDE):
         for side in range(top, len(b), SIDE):
             take_outer(a, a, top, a, side, top)
-        _factor_panel(a, b, top, top + SIDE)
-    for i in range(len(b) - 1, -1, -1):
-        b[i] /= a[i, i]
-        for k in range(i):
-            b[k] -= a[k, i] * b[i]
+        _factor_corner(a, np.uint64(top))
+        for side in range(top + SIDE, len(b), SIDE):
+            take_rows(a, top, side)
+        _forward(a, b, np.uint64(top))
+    for i in range(np.uint64(len(b))):
+        last = np.uint64(len(b)) - np.uint64(1) - i
+        b[last] /= a[last, last]
+        for k in range(last):
+            b[k] -= a[k, last] * b[last]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _factor_panel(a: Any, b: Any, low: int, high: int) -> None:
-    """Rows `low:high` of the factor, those above taken off; `b` is solved forward by them on the way."""
-    f = np.uint64(len(b))
-    for j in range(np.uint64(low), np.uint64(high)):
-        row = a[j]
-        pivot = np.sqrt(max(row[j], 1e-12))
-        row[j] = pivot
-        b[j] /= pivot
+def _factor_corner(a: Any, top: Any) -> None:
+    """The factor in the tile on the diagonal from `top` on, what is above taken off already."""
+    end, one = top + np.uint64(SIDE), np.uint64(1)
+    for j in range(top, end):
+        pivot = np.sqrt(max(a[j, j], 1e-12))
+        a[j, j] = pivot
+        for k in range(j + one, end):
+            a[j, k] /= pivot
+        for i in range(j + one, end):
+            for k in range(i, end):
+                a[i, k] -= a[j, i] * a[j, k]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _forward(a: Any, b: Any, top: Any) -> None:
+    """Solve `b` forward by the factor's rows of the tiles from `top` on."""
+    for j in range(top, top + np.uint64(SIDE)):
+        b[j] /= a[j, j]
         solved = b[j]
-        for k in range(j + np.uint64(1), f):
-            row[k] /= pivot
-            b[k] -= row[k] * solved
-        for i in range(j + np.uint64(1), np.uint64(high)):
-            below, factor = a[i], row[i]
-            for k in range(i, f):
-                below[k] -= factor * row[k]
+        for k in range(j + np.uint64(1), np.uint64(len(b))):
+            b[k] -= a[j, k] * solved
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

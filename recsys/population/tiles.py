@@ -31,6 +31,37 @@ def take_outer(_context: Any, a: Any, left: Any, left_at: Any, right: Any, right
     return _signature(a, left, right), _joined("fsub")
 
 
+@intrinsic
+def take_rows(_context: Any, a: Any, top: Any, side: Any) -> Any:  # noqa: ARG001
+    """Rows of a Cholesky factor, right of the corner of its 8 rows from `top` on: the tile `a[top:, side:]` in place.
+
+    Row after row is divided by its pivot and taken off the rows below it. `a` float64, contiguous; the corner
+    `a[top:, top:]` is the factor's already.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = _array(context, builder, signature, arguments, 0)
+        width = builder.extract_value(whole.shape, 1)
+        _, top, side = arguments
+        starts = [builder.mul(builder.add(top, ir.Constant(width.type, r)), width) for r in range(SIDE)]
+        places = [_place(builder, whole.data, builder.add(start, side)) for start in starts]
+        rows = [builder.load(place, align=8) for place in places]
+
+        def corner(row: int, column: int) -> Any:
+            index = builder.add(starts[row], builder.add(top, ir.Constant(width.type, column)))
+            return _repeated(builder, builder.load(builder.gep(whole.data, [index])))
+
+        for j in range(SIDE):
+            rows[j] = builder.fdiv(rows[j], corner(j, j))
+            for i in range(j + 1, SIDE):
+                rows[i] = builder.fsub(rows[i], builder.fmul(corner(j, i), rows[j]))
+        for row, place in zip(rows, places, strict=True):
+            builder.store(row, place, align=8)
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64, types.int64), generate
+
+
 def _signature(a: Any, left: Any, right: Any) -> Any:
     return types.void(a, left, types.int64, right, types.int64, types.int64)
 
@@ -53,10 +84,7 @@ def _joined(join: str) -> Any:
                 product = builder.fmul(_repeated(builder, one), across)
                 builder.store(getattr(builder, join)(builder.load(total), product), total)
         for row, total in zip(rows, sums, strict=True):
-            place = builder.bitcast(
-                builder.gep(whole.data, [row]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE))
-            )
-            builder.store(builder.load(total), place, align=8)
+            builder.store(builder.load(total), _place(builder, whole.data, row), align=8)
         return context.get_dummy_value()
 
     return generate
@@ -68,8 +96,11 @@ def _array(context: Any, builder: Any, signature: Any, arguments: Any, which: in
 
 def _vector(builder: Any, data: Any, index: Any) -> Any:
     """Eight numbers from `index` on."""
-    place = builder.bitcast(builder.gep(data, [index]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE)))
-    return builder.load(place, align=8)
+    return builder.load(_place(builder, data, index), align=8)
+
+
+def _place(builder: Any, data: Any, index: Any) -> Any:
+    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE)))
 
 
 def _repeated(builder: Any, number: Any) -> Any:

@@ -145,11 +145,11 @@ def _fill(
     for k in range(len(users)):
         low, high = start[k], start[k + 1]
         own = own_items(h, order_start[users[k]], order_start[users[k] + 1], as_of, cat, scratch)
-        n_touched = point_to_items(own, cat, population, scratch)
+        point_to_items(own, cat, population, scratch)
         pair_rows(own, as_of, cat, population, scratch, items[low:high], high - low, X[low:high])
         for row in range(low, high):
             known[row] = scratch.slot[items[row]] >= 0
-        clean(own, cat, scratch, n_touched)
+        clean(own, cat, scratch)
 
 
 def out_of_fold(problem: Problem, folds: int = FOLDS, seed: int = 0) -> tuple[Candidates, npt.NDArray[np.bool_]]:

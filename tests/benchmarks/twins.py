@@ -96,7 +96,7 @@ def plain(workspace: Path) -> FastAPI:
         desk = serving.desk()
         request = OfferRequest(asked.customer_id, asked.n, asked.mode)
         allowed = allowed_items(serving, request)
-        n = _gather(rows, request, desk, allowed, pointed_at(serving, request, rows, desk, allowed, ()))
+        n = _gather(rows, request, desk, allowed, pointed_at(serving, request, rows, allowed, ()))
         raw = np.asarray(booster.predict(desk.X[:n], raw_score=True, num_threads=1))
         best = np.lexsort((desk.chosen[:n], -raw))[: asked.n]
         probability = model.probability(raw[best], desk.known[:n][best] == 0)

@@ -61,12 +61,13 @@ def proposed(
     cat, scratch = catalogue_arrays(base.catalogue), scratch_for(base.catalogue)
     arrays = (population or facts()).arrays
     own = own_items(rows.arrays, rows.low, rows.high, rows.as_of, cat, scratch)
-    n_touched = point_to_items(own, cat, arrays, scratch)
+    point_to_items(own, cat, arrays, scratch)
     lists = np.full((len(NEW_SOURCES), LIMIT), -1, np.int64)
-    new_lists(own, cat, arrays, allowed(base), scratch, n_touched, NAMED, lists)
+    there = NAMED[:, (base.catalogue.n_items > NAMED).all(axis=0)]  # an earlier catalogue is smaller
+    new_lists(own, arrays, allowed(base), scratch, there, lists)
     scores = {name: np.array(getattr(scratch, field)) for name, field in ORDERED_BY.items()}
     scores["bought"] = np.array(scratch.slot) >= 0
-    clean(own, cat, scratch, n_touched)
+    clean(own, cat, scratch)
     return lists, scores
 
 
@@ -156,8 +157,8 @@ def test_together_they_fill_the_table_without_doubles() -> None:
     for customer in CUSTOMERS:
         rows = rows_at(whole(), customer, whole().as_of)
         own = own_items(rows.arrays, rows.low, rows.high, rows.as_of, cat, scratch)
-        touched = point_to_items(own, cat, arrays, scratch)
+        point_to_items(own, cat, arrays, scratch)
         out, marks = np.zeros(20, np.int64), np.zeros(20, np.uint16)
-        n = candidates(own, cat, arrays, allowed(whole()), scratch, touched, NAMED, MIXED, 20, out, marks)
-        clean(own, cat, scratch, touched)
+        n = candidates(own, arrays, allowed(whole()), scratch, NAMED, MIXED, 20, out, marks)
+        clean(own, cat, scratch)
         assert [n <= 20, len(set(out[:n])) == n, allowed(whole())[out[:n]].all(), (marks[:n] > 0).all()] == [True] * 4

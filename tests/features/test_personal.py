@@ -34,9 +34,9 @@ def pointed(customer: int) -> tuple[Scratch, dict[str, np.ndarray]]:
     low, high = base.history.span(customer)
     cat, scratch = catalogue_arrays(base.catalogue), scratch_for(base.catalogue)
     own = own_items(base.history.arrays(), low, high, base.as_of, cat, scratch)
-    touched = point_to_items(own, cat, facts().arrays, scratch)
+    point_to_items(own, cat, facts().arrays, scratch)
     scores = {name: np.array(getattr(scratch, name)) for name in ("after", "peers", "votes")}
-    clean(own, cat, scratch, touched)
+    clean(own, cat, scratch)
     return scratch, scores
 
 
@@ -122,8 +122,6 @@ def test_the_scratch_is_clean_afterwards() -> None:
     """Nothing but the ALS scores and lists that are counted stays."""
     scratch, _ = pointed(3)
     left = [
-        name
-        for name in Scratch._fields
-        if name not in ("als", "touched", "met", "slot") and getattr(scratch, name).any()
+        name for name in Scratch._fields if name not in ("als", "logs", "met", "slot") and getattr(scratch, name).any()
     ]
     assert (left, (scratch.slot < 0).all()) == ([], True)
