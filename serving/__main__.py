@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from recsys.errors import BaristaError
-from recsys.logs import configure_logs
+from recsys.logs import adopt_logs, configure_logs
 from recsys.settings import Settings, load_settings
 
 
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         if settings.tenants is not None:  # the operator's barista.toml lies beside the tenants' folders
             settings = load_settings(**vars(options) | {"workspace": settings.tenants})
         configure_logs(settings.log_level)
+        adopt_logs("uvicorn.error", "asyncio")
         serve(settings)
     except BaristaError as error:
         sys.stderr.write(f"barista: {error}\n")

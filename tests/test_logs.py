@@ -1,11 +1,12 @@
 """Log lines are JSON for programs, go to standard error and are dropped below the level asked for."""
 
 import json
+import logging
 
 import pytest
 import structlog
 
-from recsys.logs import configure_logs
+from recsys.logs import adopt_logs, configure_logs
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +42,21 @@ def test_standard_error_may_be_replaced_afterwards(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     structlog.get_logger().info("after")
     assert '"after"' in sys.stderr.getvalue()
+
+
+def test_what_a_library_logs_is_a_line_without_what_it_says(capsys):
+    """Which library, where, and the class of an error; its words may repeat what was sent."""
+    configure_logs("info", json=True)
+    adopt_logs("some.library")
+    try:
+        raise ValueError("canary")
+    except ValueError:
+        logging.getLogger("some.library").exception("canary %s", "canary")
+    line = capsys.readouterr().err
+    told = json.loads(line)
+    assert (told["library"], told["error"], told["level"], "canary" in line) == (
+        "some.library",
+        "ValueError",
+        "error",
+        False,
+    )
