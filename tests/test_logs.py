@@ -25,6 +25,24 @@ def test_a_line_is_json_with_level_and_instant(capsys):
     assert (line["event"], line["version"], line["level"], line["timestamp"][-1]) == ("swapped", "3", "info", "Z")
 
 
+def test_what_a_library_logs_is_a_line_without_what_it_says(capsys):
+    """Which library, where, and the class of an error; its words may repeat what was sent."""
+    configure_logs("info", json=True)
+    adopt_logs("some.library")
+    try:
+        raise ValueError("canary")
+    except ValueError:
+        logging.getLogger("some.library").exception("canary %s", "canary")
+    line = capsys.readouterr().err
+    told = json.loads(line)
+    assert (told["library"], told["error"], told["level"], "canary" in line) == (
+        "some.library",
+        "ValueError",
+        "error",
+        False,
+    )
+
+
 def test_lines_below_the_level_are_dropped(capsys):
     """The setting log_level holds for every line."""
     configure_logs("warning", json=True)
@@ -42,21 +60,3 @@ def test_standard_error_may_be_replaced_afterwards(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     structlog.get_logger().info("after")
     assert '"after"' in sys.stderr.getvalue()
-
-
-def test_what_a_library_logs_is_a_line_without_what_it_says(capsys):
-    """Which library, where, and the class of an error; its words may repeat what was sent."""
-    configure_logs("info", json=True)
-    adopt_logs("some.library")
-    try:
-        raise ValueError("canary")
-    except ValueError:
-        logging.getLogger("some.library").exception("canary %s", "canary")
-    line = capsys.readouterr().err
-    told = json.loads(line)
-    assert (told["library"], told["error"], told["level"], "canary" in line) == (
-        "some.library",
-        "ValueError",
-        "error",
-        False,
-    )
