@@ -114,11 +114,13 @@ def _payback(serving: Serving, model: ValueModel, rows: CustomerRows, open_cost:
     r, alpha, s, beta = base.btyd[7:11]
 
     def living(days: float) -> float:
+        """Purchases expected of the customer, if still one, within so many days."""
         return float(pareto_living(r, alpha, s, beta, float(own.x), own.T, days))
 
     near = living(float(model.horizon_days))
 
     def earned(days: int) -> bool:
+        """Whether the expected margin covers the open cost within so many days."""
         return margin * _times(model, living(float(days)), near, float(days)) >= open_cost
 
     low, high = 0, serving.books.costs.value_days
