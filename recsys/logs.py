@@ -3,6 +3,7 @@
 Log what happened, counts, versions and durations; never a customer id, an event or a row.
 """
 
+import logging
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -61,3 +62,26 @@ def configure_logs(level: str, *, json: bool | None = None) -> None:
         logger_factory=lambda *_name: _Lines(),
         cache_logger_on_first_use=False,  # a logger used before a change of set-up must follow it
     )
+
+
+class _AsOurs(logging.Handler):
+    """What a library logs as a line of ours: which library, how bad, the class of an error, and nothing it formatted.
+
+    Messages and tracebacks of libraries repeat values, and values may be personal.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        import structlog
+
+        error = record.exc_info[0] if record.exc_info else None
+        place = f"{record.filename}:{record.lineno}"
+        told = {"library": record.name, "place": place, "error": error.__name__ if error else None}
+        structlog.get_logger("barista.libraries").log(record.levelno, "library", **told)
+
+
+def adopt_logs(*libraries: str) -> None:
+    """Write the warnings and errors of these loggers of the standard library as lines of ours."""
+    for name in libraries:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [_AsOurs(logging.WARNING)], False

@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     registry_prefix: str = Field("", description="Put before the registered model names; keeps tenants apart.")
     bundle_key: SecretStr | None = Field(None, description="Key that signs and verifies model bundles (HMAC-SHA-256).")
     api_key: SecretStr | None = Field(
-        None, description="Bearer key the service asks for; without it the service listens on loopback only."
+        None,
+        description="Admin key beside those of `barista keys`; without any key the service listens on loopback only.",
     )
     tenants: Path | None = Field(
         None, description="Directory of workspaces that one service answers for; the caller's key decides whose."

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from recsys.errors import BaristaError
-from recsys.logs import configure_logs
-from recsys.settings import Settings, load_settings
+from recsys.logs import adopt_logs, configure_logs
+from recsys.settings import LOOPBACK, Settings, load_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         if settings.tenants is not None:  # the operator's barista.toml lies beside the tenants' folders
             settings = load_settings(**vars(options) | {"workspace": settings.tenants})
         configure_logs(settings.log_level)
+        adopt_logs("uvicorn.error", "asyncio")
         serve(settings)
     except BaristaError as error:
         sys.stderr.write(f"barista: {error}\n")
@@ -35,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving", description="Serve a workspace over HTTP.")
     parser.add_argument("--workspace", type=Path, help="Directory of the workspace.")
     parser.add_argument("--tenants", type=Path, help="Directory of workspaces; the caller's key decides whose.")
-    parser.add_argument("--host", help="Address to listen on; beyond this machine only with BARISTA_API_KEY.")
+    parser.add_argument("--host", help="Address to listen on; beyond this machine only with a key.")
     parser.add_argument("--port", type=int, help="Port to listen on; 0 takes a free one.")
     parser.add_argument("--workers", type=int, help="Processes that answer.")
     parser.add_argument("--clock", help="What as_of is: now, snapshot or an ISO instant with a zone.")
@@ -65,7 +66,8 @@ def _announce(settings: Settings, listening: socket.socket) -> None:
     """Say where it listens and who may ask."""
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
-    asks = "with a key, BARISTA_API_KEY among them" if settings.api_key else "with a key where one was made"
+    asks = "this machine only, with a key where one was made" if host in LOOPBACK else "with a key"
+    asks = "with a key, BARISTA_API_KEY among them" if settings.api_key else asks
     asks = "with a tenant's key" if settings.tenants else asks
     sys.stdout.write(f"Barista answers on http://{address}:{port} ({asks})\n")
     sys.stdout.flush()

@@ -18,7 +18,7 @@ def declare(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="Address; beyond this machine only with BARISTA_API_KEY.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address; beyond this machine only with a key.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that answer.")] = None,
     tenants: Annotated[

@@ -1,11 +1,12 @@
 """Log lines are JSON for programs, go to standard error and are dropped below the level asked for."""
 
 import json
+import logging
 
 import pytest
 import structlog
 
-from recsys.logs import configure_logs
+from recsys.logs import adopt_logs, configure_logs
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,24 @@ def test_a_line_is_json_with_level_and_instant(capsys):
     structlog.get_logger().info("swapped", version="3")
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["version"], line["level"], line["timestamp"][-1]) == ("swapped", "3", "info", "Z")
+
+
+def test_what_a_library_logs_is_a_line_without_what_it_says(capsys):
+    """Which library, where, and the class of an error; its words may repeat what was sent."""
+    configure_logs("info", json=True)
+    adopt_logs("some.library")
+    try:
+        raise ValueError("canary")
+    except ValueError:
+        logging.getLogger("some.library").exception("canary %s", "canary")
+    line = capsys.readouterr().err
+    told = json.loads(line)
+    assert (told["library"], told["error"], told["level"], "canary" in line) == (
+        "some.library",
+        "ValueError",
+        "error",
+        False,
+    )
 
 
 def test_lines_below_the_level_are_dropped(capsys):

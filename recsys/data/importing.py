@@ -79,19 +79,19 @@ class ImportResult:
 
     def save(self, snapshots: Path) -> Snapshot:
         """Write the snapshot with its tables to `snapshots/<id>` and name it in the report."""
-        saved = self.snapshot.save(snapshots, self.files())
+        ids = {c.PRODUCT: self.snapshot.catalogue.products, c.CUSTOMER: self.snapshot.customers}
+        told = told_files(self.base.products, self.base.customers, ids)
+        saved = self.snapshot.save(snapshots, self.files(), told)
         self.report.snapshot_id = saved.snapshot_id
         self.report.status = "done"
         self.report.write()
         return saved
 
     def files(self) -> dict[str, bytes]:
-        """products.parquet, customers.parquet (where given), what these tell for answers, and import.json."""
+        """products.parquet, customers.parquet (where given) and import.json."""
         tables = {PRODUCTS_FILE: self.base.products, CUSTOMERS_FILE: self.base.customers}
         files = {name: _parquet(table) for name, table in tables.items() if table is not None}
         content = {"rules": rules_as_dict(self.base.rules), "facts": asdict(self.snapshot.facts)}
-        ids = {c.PRODUCT: self.snapshot.catalogue.products, c.CUSTOMER: self.snapshot.customers}
-        files |= told_files(self.base.products, self.base.customers, ids)
         return {**files, IMPORT_FILE: json.dumps(content, ensure_ascii=False, indent=1).encode()}
 
 

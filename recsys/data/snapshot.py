@@ -70,12 +70,15 @@ class Snapshot:
         """Minor units → currency."""
         return float(minor) / float(10**self.facts.minor_digits)
 
-    def save(self, parent: Path, tables: dict[str, bytes] | None = None) -> Self:
+    def save(
+        self, parent: Path, tables: dict[str, bytes] | None = None, derived: dict[str, bytes] | None = None
+    ) -> Self:
         """Write the snapshot to `parent/<snapshot_id>`, whole or not at all, and return it opened from there.
 
-        `tables` are further files kept with it, by name (products.parquet, customers.parquet, what `told` makes
-        of them, import.json).
-        The id is the digest of all arrays, facts and tables: a changed opt-out alone makes a new snapshot.
+        `tables` are further files kept with it, by name (products.parquet, customers.parquet, import.json);
+        `derived` are files made of these.
+        The id is the digest of all arrays, facts and tables: a changed opt-out alone makes a new snapshot, another way
+        to derive files does not.
         """
         parent.mkdir(parents=True, exist_ok=True)
         work = parent / f".writing-{os.getpid()}"
@@ -85,10 +88,11 @@ class Snapshot:
         self.catalogue.save(work)
         for name in ("customers", "stores", "channels"):
             getattr(self, name).save(work, name)
-        for name, content in (tables or {}).items():
+        more = derived or {}
+        for name, content in ((tables or {}) | more).items():
             (work / name).write_bytes(content)
         digests = {path.name: file_digest(path) for path in sorted(work.iterdir())}
-        snapshot_id = _identity(digests, self.facts)
+        snapshot_id = _identity({name: digest for name, digest in digests.items() if name not in more}, self.facts)
         (work / "manifest.json").write_text(json.dumps(self._manifest(snapshot_id, digests), indent=1))
         target = parent / snapshot_id
         _publish(work, target)

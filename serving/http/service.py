@@ -7,7 +7,7 @@ from recsys.data.clock import to_iso
 from recsys.data.looks import looks_since
 from recsys.decisioning.answers import Novelty, OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
-from recsys.errors import StoreFull, StoreUnavailable
+from recsys.errors import ClockError, StoreFull, StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
 from recsys.workspace import Workspace
 from serving.answers import MODELS
@@ -236,8 +236,14 @@ class Service:
         troubles = [NO_DATABASE] * self.outage.now + [NO_SPACE] * self.outage.full
         if troubles:
             status, reasons = ("degraded" if status == "ok" else status), (*reasons, *troubles)
-        snapshot_id = None if status == "not ready" else self.state.current().snapshot.snapshot_id
-        return HealthBody(status, reasons, snapshot_id)  # type: ignore[arg-type]
+        if status == "not ready":
+            return HealthBody("not ready", reasons)
+        snapshot = self.state.current().snapshot
+        try:
+            self.workspace.as_of(snapshot)
+        except ClockError as error:
+            return HealthBody("not ready", (*reasons, error.message()), snapshot.snapshot_id)
+        return HealthBody(status, reasons, snapshot.snapshot_id)  # type: ignore[arg-type]
 
     def why_missing(self, name: str) -> str:
         """Why a model does not answer, and the cure."""

@@ -1,4 +1,4 @@
-"""A thousand spoilt requests (`make faults` sends a hundred thousand), and what a judge of answers must notice."""
+"""Two thousand spoilt requests (`make faults` sends a hundred thousand), and what a judge of answers must notice."""
 
 import json
 from dataclasses import replace
@@ -11,8 +11,8 @@ from tests.contracts.malformed import Answer, Judge, Sent, block, patient_app, r
 @pytest.mark.parametrize("keyed", [False, True], ids=["open", "keyed"])
 def test_spoilt_requests_get_documented_problems(tmp_path, keyed):
     """Never a 5xx, every error a valid problem, every answer as the document says."""
-    found = block(tmp_path / "workspace", range(keyed * 500, keyed * 500 + 500), keyed=keyed)
-    assert (found["sent"], found["faults"]) == (500, [])
+    found = block(tmp_path / "workspace", range(keyed * 1000, keyed * 1000 + 1000), keyed=keyed)
+    assert (found["sent"], found["faults"]) == (1000, [])
 
 
 def test_the_same_number_is_the_same_request():

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from recsys.data.columns import ACQUISITION_COST, UNIT_COST
-from recsys.data.snapshot import Snapshot
+from recsys.data.snapshot import Snapshot, read_manifest
 from recsys.data.told import told_cost, told_ids, told_row
 
 SALES = "who,when,what,n,paid,bill\nann,2024-03-01,latte,2,7.00,b1\nbob,2024-03-02,tea,1,2,b2\n"
@@ -58,6 +58,14 @@ def test_costs_stand_at_the_snapshots_indices(saved: Snapshot) -> None:
 def test_a_customers_row_is_found_whether_they_bought_or_not(saved: Snapshot, customer: str, row: dict) -> None:
     """All columns but the id, of whoever is in the table."""
     assert told_row(saved.directory, customer) == row
+
+
+def test_files_made_of_the_tables_leave_the_snapshots_id(shop: Any, tmp_path: Path) -> None:
+    """The same data under the id they always had; each file is in the manifest."""
+    shop.write("id,cost\nlatte,0.80\n", "products.csv")
+    result = shop.sells(SALES, products=PRODUCTS)
+    before, now = result.snapshot.save(tmp_path / "before", result.files()), result.save(tmp_path / "now")
+    assert (now.snapshot_id, "unit_cost.npy" in read_manifest(now.directory)["files"]) == (before.snapshot_id, True)
 
 
 def test_everyone_in_the_table_is_listed(saved: Snapshot) -> None:

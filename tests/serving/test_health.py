@@ -70,6 +70,17 @@ def test_a_snapshot_that_cannot_be_opened_is_the_snapshots_fault(service):
     assert components(service)["churn"] == "ok"
 
 
+def test_a_clock_before_the_data_is_not_ready(make_workspace, serve):
+    """Where every answer would be 503 because of the clock, so is the health check, and it says why."""
+    http = serve(make_workspace(clock="2024-03-11T00:00:00+01:00")).http
+    answer = http.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (
+        http.get("/v1/customers/ann/scores").status_code,
+        "not ready",
+    )
+    assert "BARISTA_CLOCK" in answer.json()["reasons"][0]
+
+
 def test_a_missing_model_says_why(make_workspace, serve):
     """No churn model was ever published."""
     workspace = make_workspace()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -153,6 +154,20 @@ def children(pid: int) -> list[int]:
     if not path.exists():
         pytest.skip("needs /proc to find the workers")
     return [int(each) for each in path.read_text().split()]
+
+
+def test_every_line_of_the_log_is_json(make_workspace):
+    """Also what the server under the service has to say about bytes that are no HTTP."""
+    with serving(make_workspace()) as (process, address):
+        where = httpx.URL(address)
+        with socket.create_connection((where.host, where.port), timeout=20) as connection:
+            connection.sendall(b"no http at all\r\n\r\n")
+            while connection.recv(65_536):
+                pass
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+        lines = [json.loads(line) for line in process.stderr.read().splitlines()]
+    assert "uvicorn.error" in [line.get("library") for line in lines]
 
 
 def test_log_lines_hold_no_personal_data(make_workspace, purchase: Callable):
