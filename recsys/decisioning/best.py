@@ -7,8 +7,6 @@ import numpy as np
 
 from recsys.features.lanes import LANES, at_least, lowest, ones
 
-LAST_ITEM = 2**32 - 1
-"""Items are numbered up to here at most; positive float32 numbers sort as their bits do."""
 OCTAVE = 1 << 23
 """Between the bits of a float32 and of its double."""
 SLACK = 8
@@ -23,17 +21,16 @@ def best_of(score: Any, free: Any, out: Any) -> None:
     """
     bits, wanted = _freed(score.view(np.int32), free), len(out)
     least, n = _threshold(bits, wanted)
-    keys = _keys(bits, least, n)
-    if n > 2 * wanted:  # so many share one score
-        keys = np.partition(keys[:n], n - wanted)[n - wanted :]
-        n = wanted
-        keys = np.append(keys, np.zeros(LANES, np.uint64))
+    items, found, n = _found(bits, least, n, wanted)
+    alike = np.zeros(n, np.int64)
     for at in range(n):
         rank = 0
         for start in range(0, n, LANES):
-            rank += ones(at_least(keys, start, keys[at] + np.uint64(1)))
-        if rank < wanted:
-            out[rank] = LAST_ITEM - np.int64(keys[at] & np.uint64(LAST_ITEM))
+            rank += ones(at_least(found, start, found[at] + np.int32(1)))
+        place = rank + alike[rank]
+        alike[rank] += 1  # they come item by item
+        if place < wanted:
+            out[place] = items[at]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -79,14 +76,22 @@ def _reach(bits: Any, least: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keys(bits: Any, least: int, n: int) -> Any:
-    """Score and item, as they sort, of the n items that reach `least`; 0 up to the end of the last word."""
-    keys, at = np.zeros((n + LANES - 1) // LANES * LANES, np.uint64), 0
+def _found(bits: Any, least: int, n: int, wanted: int) -> Any:
+    """The n items that reach `least`, ascending, and their bits, 0 up to the end of the last word; and how many.
+
+    Where a crowd has the least score itself, only as many of it as are wanted.
+    """
+    ties = n if n <= 2 * wanted else wanted - _reach(bits, least + 1)
+    items, found = np.empty(n + 1, np.int64), np.zeros(n + LANES, np.int32)
+    at = 0
     for start in range(0, len(bits), LANES):
         word = at_least(bits, start, np.int32(least))
         while word != 0:
             item = start + lowest(word)
-            keys[at] = (np.uint64(bits[item]) << np.uint64(32)) | np.uint64(LAST_ITEM - item)
             word &= word - np.uint64(1)
-            at += 1
-    return keys
+            tied = bits[item] == least
+            if not tied or ties > 0:
+                items[at], found[at] = item, bits[item]
+                at += 1
+            ties -= tied
+    return items, found, at

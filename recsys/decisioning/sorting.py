@@ -4,42 +4,17 @@ from typing import Any
 
 import numba
 import numpy as np
-
-from recsys.features.lanes import LANES, at_least, ones
-
-SIGN = np.uint64(1 << 63)
-"""The bit of a float64 that says whether it is below zero."""
+import numpy.typing as npt
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def best_first(raw: Any, items: Any) -> Any:
-    """Positions int64 (n,) by score float64 (n,), highest first, ties by item int64 (n,), NaN last.
+def best_first(raw: npt.NDArray[np.float64], items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Positions by score (n,), highest first, ties by item, NaN last: `np.lexsort((items, -raw))`, in half its time.
 
-    `np.lexsort((items, -raw))` for the few hundred items of a request: a place is how many scores are larger, counted
-    64 at a time, so that nothing is guessed.
+    Numpy's fast sort leaves open how ties stand, so these are settled after it.
     """
-    n, keys = len(raw), _keys(raw)
-    order, alike = np.empty(n, np.int64), np.zeros(n, np.int64)
-    for at in range(n):
-        place = 0
-        for start in range(0, n, LANES):
-            place += ones(at_least(keys, start, keys[at] + np.uint64(1)))
-        order[place + alike[place]] = at
-        alike[place] += 1
+    order = np.argsort(-raw)
     _settle_ties(raw, items, order)
     return order
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _keys(raw: Any) -> Any:
-    """Numbers that sort as the scores do, 0 for NaN and up to the end of the last word."""
-    n = len(raw)
-    keys = np.zeros((n + LANES - 1) // LANES * LANES, np.uint64)
-    bits = (raw + 0.0).view(np.uint64)  # -0 is 0
-    for at in range(n):
-        key = ~bits[at] if bits[at] & SIGN else bits[at] | SIGN
-        keys[at] = key if raw[at] == raw[at] else np.uint64(0)
-    return keys
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -74,20 +74,28 @@ def _joined(join: str) -> Any:
         width = builder.extract_value(whole.shape, 1)
         corner = builder.add(builder.mul(arguments[2], width), arguments[4])
         rows = [builder.add(corner, builder.mul(width, ir.Constant(width.type, r))) for r in range(SIDE)]
-        sums = [cgutils.alloca_once_value(builder, _vector(builder, whole.data, row)) for row in rows]
-        with cgutils.for_range(builder, arguments[5]) as loop:
-            base = builder.mul(loop.index, width)
-            across = _vector(builder, right.data, builder.add(base, arguments[4]))
-            down = builder.add(base, arguments[2])
-            for r, total in enumerate(sums):
-                one = builder.load(builder.gep(left.data, [builder.add(down, ir.Constant(width.type, r))]))
-                product = builder.fmul(_repeated(builder, one), across)
-                builder.store(getattr(builder, join)(builder.load(total), product), total)
-        for row, total in zip(rows, sums, strict=True):
-            builder.store(builder.load(total), _place(builder, whole.data, row), align=8)
+        for first in range(0, SIDE, _rows_at_once(context)):
+            some = range(first, first + _rows_at_once(context))
+            sums = {r: cgutils.alloca_once_value(builder, _vector(builder, whole.data, rows[r])) for r in some}
+            with cgutils.for_range(builder, arguments[5]) as loop:
+                base = builder.mul(loop.index, width)
+                across = _vector(builder, right.data, builder.add(base, arguments[4]))
+                down = builder.add(base, arguments[2])
+                for r, total in sums.items():
+                    one = builder.load(builder.gep(left.data, [builder.add(down, ir.Constant(width.type, r))]))
+                    product = builder.fmul(_repeated(builder, one), across)
+                    builder.store(getattr(builder, join)(builder.load(total), product), total)
+            for r, total in sums.items():
+                builder.store(builder.load(total), _place(builder, whole.data, rows[r]), align=8)
         return context.get_dummy_value()
 
     return generate
+
+
+def _rows_at_once(context: Any) -> int:
+    """Rows of a tile whose sums fit in the registers of the processor that code is made for."""
+    features = context.codegen().magic_tuple()[2]
+    return 8 if "+avx512f" in features else 4 if "+avx2" in features else 2
 
 
 def _array(context: Any, builder: Any, signature: Any, arguments: Any, which: int) -> Any:
