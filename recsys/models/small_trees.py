@@ -1,6 +1,6 @@
 """A forest of small trees for one row: the splits a row fails strike out leaves, and each tree keeps the leftmost left.
 
-Trees of at most MOST_LEAVES leaves need a byte each while the splits are read column by column in one stream, a tenth
+Trees of at most MOST_LEAVES leaves need a byte each while the splits are read column by column in one stream, a third
 of the memory that walking down the trees touches: a customer's answer then leaves the processor's cache to the rest of
 the service. Source: Lucchese et al., "QuickScorer" (SIGIR 2015), section 3.
 """
