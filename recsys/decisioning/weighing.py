@@ -146,10 +146,7 @@ class Weighing:
 
     def weigh(self, customer: int, as_of: int, newer: PackedOrders) -> list[float]:
         """The numbers of the customer at index `customer` (negative: not imported) at `as_of` [s]."""
-        if not newer.size:
-            _weigh(self.scales, customer, as_of)
-        else:
-            _weigh_with(self.scales, customer, as_of, newer.customer, newer.text, newer.numbers, newer.quantity)
+        _weigh(self.scales, customer, as_of, newer.customer, newer.text, newer.numbers, newer.quantity)
         self._ask_others(customer)
         numbers: list[float] = self.numbers.tolist()
         return numbers
@@ -218,18 +215,14 @@ def _terms(serving: Serving) -> npt.NDArray[np.float64]:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _weigh(scales: Any, customer: int, as_of: int) -> None:
+def _weigh(scales: Any, customer: int, as_of: int, named: Any, text: Any, numbers: Any, quantity: Any) -> None:
+    """Weigh a customer with newer orders, see `laid_over`; one kernel with and without, since its code is large."""
     low, high = _span(scales, customer, as_of)
-    _look(scales, customer, scales.history, low, high, as_of)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _weigh_with(scales: Any, customer: int, as_of: int, named: Any, text: Any, numbers: Any, quantity: Any) -> None:
-    """`_weigh` with newer orders, see `laid_over`."""
-    low, high = _span(scales, customer, as_of)
-    ids = scales.products, scales.stores, scales.channels
-    laid = laid_over(scales.history, low, high, as_of, named, text, numbers, quantity, ids[0], ids[1], ids[2])
-    _look(scales, customer, laid, 0, laid.order_time.size, as_of)
+    h, ids = scales.history, (scales.products, scales.stores, scales.channels)
+    if numbers.size > 0:
+        h = laid_over(h, low, high, as_of, named, text, numbers, quantity, ids[0], ids[1], ids[2])
+        low, high = np.int64(0), np.int64(h.order_time.size)
+    _look(scales, customer, h, low, high, as_of)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -11,21 +11,21 @@ import numpy.typing as npt
 from recsys.models.bundle import Bundle, BundleContent, Part
 from recsys.models.calibration import Calibration, Platt, interpolate_one, sigmoid_one
 from recsys.models.forest import Forest
-from recsys.models.forest_kernel import StepTables, no_steps, step_row
 from recsys.models.reading import expect_name, named, part_of
 from recsys.models.rows import Floats, Rows
 from recsys.models.scorers import Scorer
+from recsys.models.small_trees import SmallTrees, no_trees, raw_of, small_trees
 from recsys.models.spec import FeatureSpec
 
 
 class ChurnTables(NamedTuple):
-    """A churn model of a forest as one kernel takes it.
+    """A churn model of small trees as one kernel takes it.
 
     x, y   float64        knots of `Isotonic`; none of `Platt`
     curve  float64 (2,)   slope and shift of `Platt`
     """
 
-    trees: StepTables
+    trees: SmallTrees
     x: Floats
     y: Floats
     curve: Floats
@@ -88,19 +88,20 @@ class ChurnModel:
 def churn_tables(model: ChurnModel | None) -> ChurnTables | None:
     """What the kernel of one row takes; of no model tables without trees, None for one it is not made for."""
     if model is None:
-        return ChurnTables(no_steps(), np.zeros(0), np.zeros(0), np.zeros(2))
+        return ChurnTables(no_trees(), np.zeros(0), np.zeros(0), np.zeros(2))
     scorer, curve = model.scorer, model.curve
-    if not isinstance(scorer, Forest):
+    trees = small_trees(scorer) if isinstance(scorer, Forest) else None
+    if trees is None:
         return None
     if isinstance(curve, Platt):
-        return ChurnTables(scorer.steps, np.zeros(0), np.zeros(0), np.array([curve.slope, curve.shift]))
-    return ChurnTables(scorer.steps, curve.x, curve.y, np.zeros(2))
+        return ChurnTables(trees, np.zeros(0), np.zeros(0), np.array([curve.slope, curve.shift]))
+    return ChurnTables(trees, curve.x, curve.y, np.zeros(2))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def probability_row(row: Any, tables: ChurnTables) -> float:
     """`ChurnModel.probability` of one row (f,)."""
-    raw = step_row(row, tables.trees, np.empty(tables.trees.feature.size, np.float32))
+    raw = raw_of(row, tables.trees)
     if tables.x.size > 0:
         return float(interpolate_one(raw, tables.x, tables.y))
     return float(sigmoid_one(raw, tables.curve[0], tables.curve[1]))

@@ -89,12 +89,6 @@ class StepTables(NamedTuple):
     zero: npt.NDArray[np.float32]
 
 
-def no_steps() -> StepTables:
-    """Tables of no tree."""
-    whole, single, double = np.zeros(0, np.uint32), np.zeros(0, np.float32), np.zeros(0)
-    return StepTables(whole, whole, whole, whole, single, double, whole, single, single)
-
-
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def goes_right(value: float, threshold: float, zero_right: bool, nan_right: bool) -> bool:
     """One split's decision (Tree::NumericalDecision, after the predictor has taken tiny values for 0)."""

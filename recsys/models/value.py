@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from recsys.models.bundle import Bundle, BundleContent, Part
 from recsys.models.forest import Forest
-from recsys.models.forest_kernel import StepTables, no_steps, step_row
 from recsys.models.intervals import IntervalBins
 from recsys.models.links import CODES, apply_link, linked
 from recsys.models.predictive import PROBABILITIES, Fitted, Predictive, quantiles_of
 from recsys.models.reading import expect_name, named, part_of
 from recsys.models.rows import Floats, Rows
+from recsys.models.small_trees import SmallTrees, no_trees, raw_of, small_trees
 from recsys.models.spec import FeatureSpec
 
 PREDICTIVE = "predictive"
@@ -62,15 +62,15 @@ class Forecast(NamedTuple):
 
 
 class RowTables(NamedTuple):
-    """A value model of forests as one kernel takes it: forests, distribution, and how raw scores become predictions.
+    """A value model of small trees as one kernel takes it: forests, distribution, and what raw scores mean.
 
     ways     float64 (2, 4)  of spend and of orders: code of the link, scale, column of the offset, its power (0: none)
     columns  int64 (2,)      of PREDICTIVE_FEATURES
     asked    float64         PROBABILITIES
     """
 
-    spend: StepTables
-    orders: StepTables
+    spend: SmallTrees
+    orders: SmallTrees
     fitted: Fitted
     ways: Floats
     columns: npt.NDArray[np.int64]
@@ -187,17 +187,18 @@ def row_tables(model: ValueModel | None) -> RowTables | None:
     """What the kernel of one row takes; of no model tables without trees, None for one it is not made for."""
     if model is None:
         nothing = Fitted(np.zeros(4), np.zeros(3), np.zeros(3), np.zeros(0), np.zeros((0, 0)))
-        return RowTables(no_steps(), no_steps(), nothing, np.zeros((2, 4)), np.zeros(2, np.int64), np.zeros(0))
-    spend, orders, names = model.spend.scorer, model.orders.scorer, model.feature_spec.names
-    if model.predictive is None or not (isinstance(spend, Forest) and isinstance(orders, Forest)):
+        return RowTables(no_trees(), no_trees(), nothing, np.zeros((2, 4)), np.zeros(2, np.int64), np.zeros(0))
+    names, parts = model.feature_spec.names, (model.spend, model.orders)
+    spend, orders = (small_trees(part.scorer) if isinstance(part.scorer, Forest) else None for part in parts)
+    if model.predictive is None or spend is None or orders is None:
         return None
     ways = [
         (CODES[part.link], part.scale, names.index(part.offset) if part.offset else 0, part.power if part.offset else 0)
-        for part in (model.spend, model.orders)
+        for part in parts
     ]
     columns = np.array([names.index(name) for name in PREDICTIVE_FEATURES])
     asked = np.array(PROBABILITIES)
-    return RowTables(spend.steps, orders.steps, model.predictive.arrays(), np.array(ways), columns, asked)
+    return RowTables(spend, orders, model.predictive.arrays(), np.array(ways), columns, asked)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -217,9 +218,9 @@ def foretold_ends(found: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _predicted_row(row: Any, trees: StepTables, way: Any) -> Any:
+def _predicted_row(row: Any, trees: SmallTrees, way: Any) -> Any:
     """`predicted` of one row."""
-    value = linked(step_row(row, trees, np.empty(trees.feature.size, np.float32)), int(way[0]), way[1])
+    value = linked(raw_of(row, trees), int(way[0]), way[1])
     value = max(value, 0.0)
     if way[3] == 0.0:
         return value

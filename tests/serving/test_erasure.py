@@ -194,6 +194,18 @@ def test_erasing_twice_finds_nothing_the_second_time(store):
     assert (erasures.erased_at("ann"), erasures.erased_at("bob")) == (20, None)
 
 
+def test_one_read_tells_newer_orders_and_the_erasure(store):
+    """Before the first erasure nobody has a subject; after it the one read says until when who has one is gone."""
+    events, erasures = EventStore(store), ErasureStore(store)
+    before = events.tail_and_erasure("ann", "")[1:], erasures.subject("ann")
+    ErasureStore(store).erase("ann", upto=20)
+    heard = events.tail_and_erasure("ann", "")[1]
+    erasures.erased_at("ann")
+    tail, *after = events.tail_and_erasure("ann", erasures.subject("ann"))
+    bob = events.tail_and_erasure("bob", erasures.subject("bob"))[1:]
+    assert (before, heard, len(tail.orders), after, bob) == (((False, None), None), True, 0, [True, 20], (True, None))
+
+
 def test_tombstones_hold_digests_under_a_secret_of_their_own(store, tmp_path):
     """Nobody reads an id from them, and two databases know one customer by different digests."""
     erasures = ErasureStore(store)
