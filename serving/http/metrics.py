@@ -96,7 +96,7 @@ class Metrics:
             before = end
 
     def hand_over(self) -> None:
-        """Let everyone see what this process counted; call it now and then, and at the end."""
+        """Let everyone see what this process counted; called every second, and at the end."""
         for tally in (*self._tallies.values(), *self._stages.values()):
             tally.hand_over()
 
