@@ -62,7 +62,11 @@ class Access:
         return self._let_in(await run_sync(self.ring.fetch, bearer(request.scope)), scopes) if key is None else key
 
     def at_once(self, scope: Scope, scopes: tuple[str, ...]) -> Key | None:
-        """As `check`, without waiting: None for a key that has to be looked for in the store."""
+        """As `check`, without waiting: None for a key that has to be looked for in the store.
+
+        Raises:
+            Problem: as there.
+        """
         if not self.asks:
             self._check_host(scope)
             return LOCAL

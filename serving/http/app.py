@@ -86,6 +86,7 @@ def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | 
     )
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
     service.begin()
+    metrics.askings.append(partial(_remembered, state.workspace, metrics, Counter()))
     guards = Guards.of(state.workspace)
     health = Health(service)
     health.look()
@@ -210,6 +211,15 @@ def _tell(service: Service, metrics: Metrics, health: Health, told: Counter[tupl
         told[key] = count
     metrics.registry_reached.set(health.registry_reached)
     metrics.degraded.set(service.health().status != "ok")
+
+
+def _remembered(workspace: Workspace, metrics: Metrics, told: Counter[str]) -> None:
+    """Bring the metrics up to what is remembered of newer orders; `told` is what they were told before."""
+    now = workspace.remembered()
+    for result, count in (("hit", now.hits), ("miss", now.misses)):
+        metrics.remembered.labels(result).inc(max(0, count - told[result]))
+        told[result] = count
+    metrics.remembered_bytes.set(now.nbytes)
 
 
 def _problem(request: Request, problem: Any) -> Response:

@@ -71,3 +71,16 @@ def test_handed_over_while_idle(make_workspace, serve):
             time.sleep(0.1)
             counted = next((line for line in lines(metrics.registry) if line.startswith("barista_requests_total{")), "")
     assert counted.rpartition(" ")[2] == "1.0"
+
+
+def test_remembered_orders_are_counted(service, purchase):
+    """Needed three times, with looks beside or not, after they were read once; a stranger needs none."""
+    service.report(purchase())
+    for customer in ("ann", "ann", "nobody"):
+        service.scores(customer)
+    service.offers()
+    told = service.http.get("/metrics").text
+    counted = {result: f'barista_remembered_orders_total{{result="{result}"}}' for result in ("hit", "miss")}
+    found = {line.partition(" ")[0]: line.partition(" ")[2] for line in told.splitlines()}
+    kept = float(found["barista_remembered_bytes"]) > 1_000
+    assert ({each: found[name] for each, name in counted.items()}, kept) == ({"hit": "2.0", "miss": "1.0"}, True)
