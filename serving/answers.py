@@ -16,7 +16,7 @@ from recsys.decisioning.record import ItemNames, ModelMark, Origin
 from recsys.decisioning.timing import TimingAnswer, timing
 from recsys.workspace import Workspace
 
-Ended = Callable[[Literal["candidates", "ranking"]], object]
+Ended = Callable[[Literal["state", "policy", "candidates", "ranking"]], object]
 
 MODELS = ("offers", "churn", "value")
 """Names of the models, in the sequence they are shown."""

@@ -46,6 +46,8 @@ PANELS = (
     Panel("Decisions by where they are kept", "reqps", _rate("barista_decisions_total", "kept")),
     Panel("Events by outcome", "reqps", _rate("barista_events_total", "outcome")),
     Panel("Scores not sent again", "reqps", ((f"sum(rate(barista_not_modified_total{RATE}))", "304"),)),
+    Panel("Newer orders, remembered or read", "reqps", _rate("barista_remembered_orders_total", "result")),
+    Panel("Newer orders remembered", "bytes", (("sum(barista_remembered_bytes)", "bytes"),)),
     Panel("Degraded", "short", (("max(barista_degraded)", "degraded"), ("min(barista_registry_reached)", "MLflow"))),
     Panel("Swaps by result", "reqps", _rate("barista_swaps_total", "result")),
     Panel("Refused states", "reqps", _rate("barista_refusals_total", "reason")),

@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-Stage = Literal["state", "candidates", "ranking", "scoring", "log"]
+Stage = Literal["state", "policy", "candidates", "ranking", "scoring", "log"]
 
-STAGES: tuple[Stage, ...] = ("state", "candidates", "ranking", "scoring", "log")
-"""state: newer orders read; candidates: gathered, with their features; ranking: trees, probabilities, reasons; scoring:
+STAGES: tuple[Stage, ...] = ("state", "policy", "candidates", "ranking", "scoring", "log")
+"""state: newer orders read and laid over the history; policy: what may be offered, by exclusions, basket, context,
+assortment and novelty; candidates: gathered, with their features; ranking: trees, probabilities, reasons; scoring:
 features, churn and value; log: the decision's record made and kept."""
 
 

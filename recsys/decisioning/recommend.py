@@ -25,7 +25,7 @@ from recsys.models.offers import OffersModel
 
 DISTINCT_ITEMS = PAIR_FEATURES.index("distinct_items")
 
-Stage = Literal["candidates", "ranking"]
+Stage = Literal["state", "policy", "candidates", "ranking"]
 Ended = Callable[[Stage], object]
 
 
@@ -58,8 +58,8 @@ def rank(
 ) -> Ranking:
     """Offers for one customer at `as_of` [s], with the tail `events` and the basket folded in.
 
-    `looks` point to items and are no purchases. `ended` hears when candidates with their features are there, and when
-    they are ranked.
+    `looks` point to items and are no purchases. `ended` hears when the customer's rows are there, when it is settled
+    what may be offered, when candidates with their features are there, and when they are ranked.
 
     Pure: the same serving, request, events, looks and `as_of` give the same bits, alone or in a batch.
 
@@ -68,6 +68,7 @@ def rank(
     """
     customer = serving.snapshot.customers.index(request.customer_id)
     rows = rows_at(serving.snapshot, customer, as_of, events, request.basket)
+    ended("state")
     return rank_rows(serving, request, rows, ended, looks)
 
 
@@ -82,6 +83,7 @@ def rank_rows(
     model, desk = _checked(serving, request), serving.desk()
     lately = None if request.novelty == NEVER_BOUGHT else bought_lately(serving.cat, rows, request.novelty)
     allowed = on_the_side(request.mode, allowed_items(serving, request), lately)
+    ended("policy")
     pointed = pointed_at(serving, request, rows, allowed, looks)
     n = _gather(rows, request, desk, allowed, pointed)
     ended("candidates")

@@ -7,6 +7,7 @@ from recsys.store.events import KINDS, NO_TAIL, ORDER_KINDS, Event, EventStore, 
 from recsys.store.idempotency import AnswerStore
 from recsys.store.journal import Journal
 from recsys.store.keys import SCOPES, Key, KeyStore, Scope
+from recsys.store.lately import Remembered
 from recsys.store.limits import LimitStore
 from recsys.store.sqlite_files import copy_sqlite, relocate_sqlite
 
@@ -28,6 +29,7 @@ __all__ = [
     "LimitStore",
     "Outcome",
     "Receipt",
+    "Remembered",
     "Scope",
     "Tail",
     "Tombstones",

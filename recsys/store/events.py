@@ -14,7 +14,7 @@ from recsys.data.looks import MOST_LOOKS, Look
 from recsys.data.tail import EventLine, OrderEvent, OrderRow, PackedOrders
 from recsys.store.database import Database
 from recsys.store.erasure import erased_among
-from recsys.store.lately import Lately
+from recsys.store.lately import Lately, Remembered
 from recsys.store.schema import EVENTS
 
 Kind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accepted", "declined"]
@@ -233,6 +233,10 @@ class EventStore:
         """Remove everything of a customer; how many events it was."""
         with self._database.writing() as connection:
             return int(connection.execute(delete(EVENTS).where(EVENTS.c.customer_id == customer_id)).rowcount)
+
+    def remembered(self) -> Remembered:
+        """How often newer orders did not have to be read again, since the process began."""
+        return self._lately.tally()
 
     def reopen(self) -> None:
         """To be called in a forked process before anything else."""

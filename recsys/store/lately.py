@@ -1,6 +1,7 @@
 """Orders of customers asked about lately, as they were packed, so that the next answer need not read them again."""
 
 from threading import Lock
+from typing import NamedTuple
 
 from recsys.data.tail import PackedOrders
 
@@ -9,6 +10,14 @@ MOST_BYTES = 8_000_000
 
 OVERHEAD = 1_000
 """What keeping one customer takes beside the packed orders [bytes]."""
+
+
+class Remembered(NamedTuple):
+    """How often orders were still remembered and how often they had to be read; what is remembered takes [bytes]."""
+
+    hits: int = 0
+    misses: int = 0
+    nbytes: int = 0
 
 
 class Lately:
@@ -20,14 +29,22 @@ class Lately:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._bytes, self._lock = most_bytes, 0, Lock()
+        self._asked = self._missed = 0
         self._kept: dict[str, tuple[int, PackedOrders]] = {}
 
     def find(self, customer_id: str, newest: int, count: int) -> PackedOrders | None:
         """Orders of a customer of whom `count` are kept, the last with the sequence number `newest`."""
+        self._asked += 1
         found = self._kept.get(customer_id)
         if found is None or found[0] != newest or len(found[1]) != count:
+            self._missed += 1
             return None
         return found[1]
+
+    def tally(self) -> "Remembered":
+        """How often it was asked so far, and what it takes."""
+        missed = self._missed
+        return Remembered(max(0, self._asked - missed), missed, self._bytes)
 
     def keep(self, customer_id: str, newest: int, orders: PackedOrders) -> None:
         """Remember what was read."""

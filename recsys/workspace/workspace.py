@@ -14,7 +14,7 @@ from recsys.data.files import read_text, replace_text
 from recsys.data.snapshot import Snapshot, read_manifest
 from recsys.errors import SnapshotError, WorkspaceError
 from recsys.settings import Settings
-from recsys.store import Database, DecisionStore, ErasureStore, EventStore, Journal
+from recsys.store import Database, DecisionStore, ErasureStore, EventStore, Journal, Remembered
 from recsys.workspace.lock import exclusive
 
 if TYPE_CHECKING:
@@ -184,6 +184,10 @@ class Workspace:
         if self._events is None:
             self._events = EventStore(self.database())
         return self._events
+
+    def remembered(self) -> Remembered:
+        """What the event store remembers of newer orders; nothing while none was opened, and none is for this."""
+        return Remembered() if self._events is None else self._events.remembered()
 
     def decisions(self) -> DecisionStore:
         """The decisions.

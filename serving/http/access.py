@@ -65,7 +65,7 @@ class Access:
         """As `check`, without waiting: None for a key that has to be looked for in the store.
 
         Raises:
-            ProblemError: as `check` does.
+            Problem: as there.
         """
         if not self.asks:
             self._check_host(scope)

@@ -42,6 +42,9 @@ from serving.shadow import Shadow
 
 LOG = structlog.get_logger("barista.service")
 
+TOLD_EVERY = 1.0
+"""How old what other workers tell of this one's counts may be [s]."""
+
 
 class Layered(FastAPI):
     """FastAPI behind our layers: what they answer does not pass FastAPI's own middleware, which they make needless."""
@@ -83,6 +86,7 @@ def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | 
     )
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
     service.begin()
+    metrics.askings.append(partial(_remembered, state.workspace, metrics, Counter()))
     guards = Guards.of(state.workspace)
     health = Health(service)
     health.look()
@@ -155,13 +159,21 @@ async def _lifespan(
     service: Service, metrics: Metrics, guards: Guards, health: Health, _app: FastAPI
 ) -> AsyncIterator[None]:
     service.recorder.start()
-    watching = asyncio.create_task(watch(service, metrics, guards, health))
+    tasks = [asyncio.create_task(each) for each in (watch(service, metrics, guards, health), hand_over(metrics))]
     try:
         yield
     finally:
-        watching.cancel()
+        for each in tasks:
+            each.cancel()
         await run_sync(service.shadow.stop)
         await run_sync(service.recorder.stop)
+        metrics.hand_over()
+
+
+async def hand_over(metrics: Metrics) -> None:
+    """Let the other workers see what this one counted, every `TOLD_EVERY`, however long a look takes."""
+    while True:
+        await asyncio.sleep(TOLD_EVERY)
         metrics.hand_over()
 
 
@@ -197,9 +209,17 @@ def _tell(service: Service, metrics: Metrics, health: Health, told: Counter[tupl
         counter, label = key
         counter.labels(label).inc(count - told[key])
         told[key] = count
-    metrics.hand_over()
     metrics.registry_reached.set(health.registry_reached)
     metrics.degraded.set(service.health().status != "ok")
+
+
+def _remembered(workspace: Workspace, metrics: Metrics, told: Counter[str]) -> None:
+    """Bring the metrics up to what is remembered of newer orders; `told` is what they were told before."""
+    now = workspace.remembered()
+    for result, count in (("hit", now.hits), ("miss", now.misses)):
+        metrics.remembered.labels(result).inc(max(0, count - told[result]))
+        told[result] = count
+    metrics.remembered_bytes.set(now.nbytes)
 
 
 def _problem(request: Request, problem: Any) -> Response:

@@ -6,6 +6,7 @@ What is not in the table (pages, unknown paths, other methods) goes on to the ap
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +16,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Answering = Callable[[Request, Exception], Response]
 Problems = Mapping[type[Exception], Answering]
 """What exceptions become."""
+
+_SLASH = "\udc2f"
+"""Stands for an encoded slash, which parts no path: half a surrogate, which no decoded text holds."""
 
 Prompt = Callable[[Request], Response | None]
 """An endpoint that never waits; None where it would have to, and nothing was done."""
@@ -53,11 +57,13 @@ class Ways:
 
         With `prompt` only one that can be answered without waiting; any other request is told nothing.
         """
-        path = scope["path"]
+        path = scope["path"] if b"%" not in scope.get("raw_path", b"") else _told_apart(scope)
         found = self._match(scope["method"], path)
         if found is None or (prompt and found.prompt is None):
+            if not prompt:
+                scope["path"] = path.replace(_SLASH, "%2F")  # who routes it after us tells slashes apart too
             return None
-        within = path[len(found.before) : len(path) - len(found.after)]
+        within = path[len(found.before) : len(path) - len(found.after)].replace(_SLASH, "/")
         scope["path_params"] = {found.name: within} if found.name else {}
         scope["endpoint"] = found.endpoint
         return found
@@ -71,6 +77,13 @@ class Ways:
             if path.startswith(before) and path.endswith(after) and len(before) + len(after) <= len(path):
                 return each
         return None
+
+
+def _told_apart(scope: Scope) -> str:
+    """The decoded path of a request with encoded slashes told apart: they part no path (RFC 3986, section 2.2)."""
+    raw: str = scope["raw_path"].decode("ascii", "replace")
+    path: str = scope["path"]
+    return unquote(raw.replace("%2f", _SLASH).replace("%2F", _SLASH)) if "%2f" in raw.lower() else path
 
 
 def answer_of(problems: Problems, request: Request, error: Exception) -> Response:

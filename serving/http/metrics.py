@@ -1,6 +1,8 @@
 """Prometheus metrics of one process, or of all workers when PROMETHEUS_MULTIPROC_DIR was set before the import."""
 
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -26,11 +28,16 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """What is counted; labels hold routes and outcomes, never ids."""
+    """What is counted; labels hold routes and outcomes, never ids.
+
+    askings   called before the counts are seen, one after the other: they bring in what is counted elsewhere
+    """
 
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
         self.registry = CollectorRegistry()
+        self._handing = Lock()
+        self.askings: list[Callable[[], object]] = []
         self._tallies: dict[tuple[str, str, int], Tally] = {}
         self._count_requests()
         self._count_states()
@@ -45,6 +52,9 @@ class Metrics:
         self.events = self._counter("events", "Events reported.", "outcome")
         self.decisions = self._counter("decisions", "Decisions answered, by where they were kept.", "kept")
         self.not_modified = self._counter("not_modified", "Scores the caller had already, answered without scoring.")
+        says = "Newer orders of a customer needed: hit when they were still remembered, miss when they had to be read."
+        self.remembered = self._counter("remembered_orders", says, "result")
+        self.remembered_bytes = self._gauge("remembered_bytes", "What remembered newer orders take.", "livesum")
         self.under_way = self._gauge("requests_under_way", "Requests being answered now.", "livesum")
 
     def _count_states(self) -> None:
@@ -96,9 +106,12 @@ class Metrics:
             before = end
 
     def hand_over(self) -> None:
-        """Let everyone see what this process counted; call it now and then, and at the end."""
-        for tally in (*self._tallies.values(), *self._stages.values()):
-            tally.hand_over()
+        """Let everyone see what this process counted; called every second, and at the end."""
+        with self._handing:
+            for ask in self.askings:
+                ask()
+            for tally in (*self._tallies.values(), *self._stages.values()):
+                tally.hand_over()
 
     def seen(self, seen: Seen) -> None:
         """Note one request by champion and challenger."""

@@ -3,6 +3,7 @@
 import re
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from starlette.requests import Request
@@ -210,6 +211,8 @@ def _at(value: Any, path: list[str]) -> Any:
 def path_text(request: Request, name: str) -> str:
     """A part of the path that is an id; raises `Problem` 422 for one no id can be."""
     text: str = request.path_params[name]
+    if "\ufffd" in text:
+        _check_utf8(request, name)
     if len(text) <= (_IDENTIFIER.max_length or 0) and _NAMES.search(text):  # what `convert` asks, without its set-up
         return text
     try:
@@ -217,4 +220,13 @@ def path_text(request: Request, name: str) -> str:
     except msgspec.ValidationError as error:
         expected = "1 to 200 characters without control characters"
         fault = FieldFault(f"path {name}", "Not an id.", describe(text), expected)
+        raise invalid([fault], "path") from error
+
+
+def _check_utf8(request: Request, name: str) -> None:
+    """Refuse a path of bytes that are no UTF-8: decoded they all became U+FFFD, and many ids one."""
+    try:
+        unquote_to_bytes(request.scope.get("raw_path", b"")).decode()
+    except UnicodeDecodeError as error:
+        fault = FieldFault(f"path {name}", "Not an id.", "bytes that are no UTF-8", "percent-encoded UTF-8")
         raise invalid([fault], "path") from error

@@ -106,7 +106,6 @@ class Service:
         ended = laps or Laps()
         ended.of(snapshot.snapshot_id, loaded.versions, ("offers",))
         tail, stale = self._tail(body.customer_id, looks_since(as_of))
-        ended("state")
         ranking = loaded.answers.rank(request, tail.orders, as_of, ended, tail.looks)
         seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence, "looks": len(tail.looks)}
         content = content_of(request, ranking, loaded.origin, **seen, stale=stale)

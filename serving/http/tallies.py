@@ -1,6 +1,7 @@
 """Observations put down first and handed over to Prometheus' client many at a time: there each costs two locks."""
 
 from bisect import bisect_right
+from threading import Lock
 
 from prometheus_client import Counter, Histogram
 
@@ -14,6 +15,7 @@ class Tally:
     def __init__(self, histogram: Histogram, counter: Counter | None = None) -> None:
         self._histogram, self._counter = histogram, counter
         self._waiting: list[float] = []
+        self._handing = Lock()
 
     def observe(self, value: float) -> None:
         """Put one observation down."""
@@ -26,8 +28,9 @@ class Tally:
 
         The sum and the bucket of each observation are what `Histogram.observe` changes.
         """
-        values = self._waiting[:]
-        del self._waiting[: len(values)]
+        with self._handing:  # two threads that took the same ones would count them twice
+            values = self._waiting[:]
+            del self._waiting[: len(values)]
         if not values:
             return
         histogram, below = self._histogram, 0

@@ -153,6 +153,42 @@ def test_an_unknown_language_is_refused_with_the_known_ones(shared, send):
     assert (refused.status_code, refused.json()["errors"][0]["expected"]) == (422, "en, ru, uk")
 
 
+@pytest.mark.parametrize(
+    ("path", "customer"),
+    [
+        ("a%2Fb/scores", "a/b"),
+        ("a%2fb/scores", "a/b"),
+        ("ann%2Fscores/scores", "ann/scores"),
+        ("caf%C3%A9%2Fb/%73cores", "café/b"),
+        ("%EF%BF%BD/scores", "\ufffd"),
+    ],
+)
+def test_an_encoded_slash_belongs_to_the_id(shared, path, customer):
+    """RFC 3986, section 2.2: it parts no path; any other sign may be encoded (section 2.3)."""
+    assert shared.http.get(f"/v1/customers/{path}").json()["customer_id"] == customer
+
+
+@pytest.mark.parametrize("path", ["nobody%2Fscores", "nobody%2Ftiming", "nobody%2Fexport"])
+def test_an_encoded_slash_leads_to_no_other_answer(shared, path):
+    """It names a customer, of whom nothing is known, not the scores of another."""
+    answer = shared.http.get(f"/v1/customers/{path}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:barista:problem:unknown-customer")
+
+
+def test_an_encoded_slash_leads_to_no_path(shared):
+    """Nor is it one where no id stands."""
+    answer = shared.http.get("/v1/decisions%2Fabc")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:barista:problem:not-found")
+
+
+@pytest.mark.parametrize("path", ["%ff", "%fe/scores", "%EF%BF%BD%ff", "caf%E9/timing", "%C3%2F%A9"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_bytes_that_are_no_text_name_nobody(shared, method, path):
+    """Decoded loosely, all of them would be the same customer."""
+    answer = shared.http.request(method, f"/v1/customers/{path}")
+    assert (answer.status_code, answer.json()["errors"][0]["found"]) == (422, "bytes that are no UTF-8")
+
+
 def test_an_id_may_hold_slashes_and_spaces(service, purchase):
     """Ids are opaque: whatever a shop uses is found again when it is escaped."""
     service.report(purchase(customer="a b/c?d"))

@@ -1,8 +1,14 @@
 """Observations handed over together are those observed one by one."""
 
+import time
+
+import httpx
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from serving.http import tallies
+from serving.http.app import create_app
+from serving.http.local import answering
+from serving.http.metrics import Metrics
 from serving.http.tallies import Tally
 
 BOUNDS = (0.25, 0.5, 1.0)
@@ -53,3 +59,28 @@ def test_not_more_than_so_many_wait(monkeypatch):
     for value in VALUES[:4]:
         tally.observe(value)
     assert counter._value.get() == 3.0
+
+
+def test_handed_over_while_idle(make_workspace, serve):
+    """A service that looks for changes once an hour, and that nobody asks for metrics, lets its count be seen."""
+    state, metrics = serve(make_workspace(refresh_seconds=3600)).state, Metrics()
+    with answering(create_app(state, metrics)) as address:
+        httpx.get(address + "/v1/models")
+        end, counted = time.monotonic() + 10, ""
+        while not counted.endswith(" 1.0") and time.monotonic() < end:
+            time.sleep(0.1)
+            counted = next((line for line in lines(metrics.registry) if line.startswith("barista_requests_total{")), "")
+    assert counted.rpartition(" ")[2] == "1.0"
+
+
+def test_remembered_orders_are_counted(service, purchase):
+    """Needed three times, with looks beside or not, after they were read once; a stranger needs none."""
+    service.report(purchase())
+    for customer in ("ann", "ann", "nobody"):
+        service.scores(customer)
+    service.offers()
+    told = service.http.get("/metrics").text
+    counted = {result: f'barista_remembered_orders_total{{result="{result}"}}' for result in ("hit", "miss")}
+    found = {line.partition(" ")[0]: line.partition(" ")[2] for line in told.splitlines()}
+    kept = float(found["barista_remembered_bytes"]) > 1_000
+    assert ({each: found[name] for each, name in counted.items()}, kept) == ({"hit": "2.0", "miss": "1.0"}, True)

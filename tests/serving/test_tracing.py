@@ -56,7 +56,7 @@ def test_a_recommendation_has_its_stages_under_it_in_order(cafe_traced):
     stages = cafe_traced.children(parent)
     ends = [each for stage in stages for each in (stage.start_time, stage.end_time)]
     within = [parent.start_time, *ends, parent.end_time]
-    assert [each.name for each in stages] == ["state", "candidates", "ranking", "log"]
+    assert [each.name for each in stages] == ["state", "policy", "candidates", "ranking", "log"]
     assert within == sorted(within)
     assert sum(each.end_time - each.start_time for each in stages) <= parent.end_time - parent.start_time
 
