@@ -28,7 +28,7 @@ _MEANING = {
     404: "No such customer or decision.",
     409: "The workspace has no such model, or the first request with this Idempotency-Key still runs.",
     413: "The body is larger than 1 MiB.",
-    415: "The body is not JSON by its content type.",
+    415: "The body is not JSON by its content type, or compressed.",
     422: "A key, a value or a query is not what this path takes, or the Idempotency-Key was used otherwise.",
     429: "The key has made all its requests of this window; Retry-After says when the next one begins.",
     500: "The request failed inside the service.",

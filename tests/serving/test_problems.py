@@ -1,5 +1,6 @@
 """Every error is one kind of body: problem+json with what happened, what was found and expected, and a cure."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -78,6 +79,14 @@ def test_every_error_is_a_problem(shared, case):
     """All error paths answer in the same shape with their status."""
     status, method, path, more = CASES[case]
     assert_problem(shared.http.request(method, path, **more), status)
+
+
+def test_a_compressed_body_is_no_type_we_take(shared):
+    """RFC 9110, section 15.5.16: 415, with the encodings that are taken in Accept-Encoding."""
+    headers = JSON | {"content-encoding": "gzip"}
+    answer = shared.http.post("/v1/events", content=gzip.compress(b'{"events": []}'), headers=headers)
+    assert_problem(answer, 415)
+    assert answer.headers["accept-encoding"] == "identity"
 
 
 POST = b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
