@@ -10,8 +10,8 @@ import structlog
 
 LOG = structlog.get_logger("barista.workers")
 
-GRACE = 10.0
-"""How long workers may finish requests in flight after SIGTERM [s]."""
+GRACE = 9.0
+"""How long workers may finish requests in flight after SIGTERM [s]; with what ends after them it takes less than 10."""
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 

@@ -17,18 +17,18 @@ _KEYS = (
     "which may do everything; or an access token with such a scope, where the service takes tokens. The key or token "
     "decides the tenant of a service that has several. A service without any key answers its own machine only."
 )
-_ALWAYS = ("foreign-host", "invalid", "internal", "not-ready", "store-unavailable")
+_ALWAYS = ("malformed-request", "foreign-host", "invalid", "internal", "not-ready", "store-unavailable")
 _WITH_BODY = ("malformed-json", "too-large", "unsupported-media-type")
 _WITH_KEY = ("unauthenticated", "forbidden", "too-many-requests")
 _WRITING = ("still-running", "key-reused", "too-large", "store-full")
 _MEANING = {
-    400: "The body is no JSON.",
+    400: "The request can't be read: a head that is no HTTP or gives a header twice, or a body that is no JSON.",
     401: "No key or token, or one that is unknown, expired or revoked.",
     403: "A key or token without the scope; without keys a name in the Host header that is not this machine's.",
     404: "No such customer or decision.",
     409: "The workspace has no such model, or the first request with this Idempotency-Key still runs.",
     413: "The body is larger than 1 MiB.",
-    415: "The body is not JSON by its content type.",
+    415: "The body is not JSON by its content type, or compressed.",
     422: "A key, a value or a query is not what this path takes, or the Idempotency-Key was used otherwise.",
     429: "The key has made all its requests of this window; Retry-After says when the next one begins.",
     500: "The request failed inside the service.",

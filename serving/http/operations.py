@@ -18,7 +18,7 @@ from serving.http.health import Health
 from serving.http.health_bodies import HealthBody, LiveBody
 from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.people import People
-from serving.http.requests import header_of, path_text, read_body, read_query
+from serving.http.requests import lines_of_header, path_text, read_body, read_query
 from serving.http.service import Service, no_database
 from serving.http.shadowing import ShadowBody, shadow_body
 from serving.http.timing_bodies import TimingBody, TimingQuery
@@ -159,7 +159,7 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
 def _foretold(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
-        known, laps = header_of(request.scope, b"if-none-match") or None, Laps()
+        known, laps = lines_of_header(request.scope, b"if-none-match") or None, Laps()
         request.scope["state"]["laps"] = laps
         customer, language = path_text(request, "customer_id"), query.language if query.reasons else None
         scored = service.scored(customer, language, known_tags=known, laps=laps)

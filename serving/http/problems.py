@@ -31,6 +31,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS = {
     "malformed-json": 400,
+    "malformed-request": 400,
     "unauthenticated": 401,
     "foreign-host": 403,
     "forbidden": 403,
@@ -155,7 +156,7 @@ def of_http(status: int, request: Request, headers: dict[str, str]) -> Problem:
         return Problem(
             "method-not-allowed", "The path knows no such method.", request.method[:20], allowed, headers=headers
         )
-    return Problem("malformed-json" if 400 <= status < 500 else "internal", "The request can't be read.")
+    return Problem("malformed-request" if 400 <= status < 500 else "internal", "The request can't be read.")
 
 
 def describe(value: Any) -> str:

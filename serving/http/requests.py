@@ -47,7 +47,24 @@ async def read_body(request: Request, kind: type[T]) -> T:
         raise Problem(
             "unsupported-media-type", "The body must be JSON.", media[:60] or "no content type", "application/json"
         )
-    return decode(await limited_body(request), kind)
+    body = await limited_body(request)
+    try:
+        return decode(body, kind)
+    except Problem as problem:
+        raise _encoded(request.scope) or problem from None
+
+
+def _encoded(scope: Scope) -> Problem | None:
+    """The 415 of a body that can't be read because it is compressed (RFC 9110, section 8.4)."""
+    if header_of(scope, b"content-encoding").strip().lower() in {"", "identity"}:
+        return None
+    said, takes = "The body is encoded.", {"Accept-Encoding": "identity"}
+    return Problem("unsupported-media-type", said, "a Content-Encoding", "identity", "Send it as it is", headers=takes)
+
+
+def lines_of_header(scope: Scope, name: bytes) -> str:
+    """All lines of a header that is a list, as one (RFC 9110, section 5.3), "" without it."""
+    return ", ".join([value.decode("latin-1") for key, value in scope["headers"] if key == name])
 
 
 def header_of(scope: Scope, name: bytes) -> str:

@@ -4,12 +4,14 @@ Bytes that no request can be made of are answered by a problem too; requests bey
 are refused before anything is made of them.
 """
 
+import asyncio
 import time
 from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
+import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -32,6 +34,11 @@ _lines_of = lru_cache(1)(lines_of)
 
 _BOUNDED = BOUNDED.encode()
 
+ONCE = (b"host", b"authorization", b"content-type", b"idempotency-key")
+"""Headers that decide what is done, and for whom; no lists."""
+
+LOG = structlog.get_logger("barista.wire")
+
 
 class Wire(HttpToolsProtocol):
     """One connection of the service.
@@ -44,6 +51,8 @@ class Wire(HttpToolsProtocol):
     prompts: Prompts | None = None
     ids = RequestIds()
     _refusal = Refusal()
+    _fault: Problem | None = None
+    _broken = False
 
     def on_headers_complete(self) -> None:
         """Begin with a request whose head is read, or refuse it."""
@@ -51,7 +60,26 @@ class Wire(HttpToolsProtocol):
         if gate is not None and gate.full and self.url.startswith(_BOUNDED) and self._may_refuse():
             self._refuse(gate)
             return
+        self._look_at_names()
         super().on_headers_complete()
+
+    def _look_at_names(self) -> None:
+        """Raise, so that it is answered 400, for a request that two readers could understand differently.
+
+        Source: RFC 9112, section 3.2, for Host; RFC 9110, section 5.3: only fields that are lists may come twice.
+        """
+        headers = self.headers
+        names = {name for name, _ in headers}
+        if len(names) < len(headers):
+            given = [name for name, _ in headers]
+            twice = next((name for name in ONCE if given.count(name) > 1), None)
+            if twice is not None:
+                said = f"The header {twice.decode().title()} is given twice."
+                self._fault = Problem("malformed-request", said, "two of it", "one", "Send it once")
+                raise ValueError("twice")
+        if b"host" not in names and self.parser.get_http_version() == "1.1":
+            self._fault = Problem("malformed-request", "There is no Host header.", "none", "one", "Send it")
+            raise ValueError("no host")
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin with a request: wait for its turn where it is answered in it, else by a task of the application."""
@@ -110,13 +138,41 @@ class Wire(HttpToolsProtocol):
         self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the parser's words may repeat what was sent
-        """Answer bytes that can't be read as HTTP, and close."""
-        request_id = uuid4().hex
-        answer = respond(Problem("malformed-json", "The request is no HTTP/1.1.", cure="Send HTTP/1.1"), request_id)
-        answer.headers.update(SECURITY_HEADERS | {"X-Request-Id": request_id, "Connection": "close"})
-        head = b"HTTP/1.1 400 Bad Request\r\n" + lines_of(answer.raw_headers)
-        self.transport.write(head + b"\r\n" + bytes(answer.body))
-        self.transport.close()
+        """Answer bytes that can't be read as HTTP, after the answers to the requests before them, and close."""
+        if self._broken:
+            return
+        self._broken, request_id = True, uuid4().hex
+        LOG.warning("malformed request", request_id=request_id)
+        problem = self._fault or Problem("malformed-request", "The request is no HTTP/1.1.", cure="Send HTTP/1.1")
+        answer = respond(problem, request_id)
+        more = {"X-Request-Id": request_id, "Connection": "close", "Cache-Control": "no-store"}
+        answer.headers.update(SECURITY_HEADERS | more)
+        newest = self.cycle
+        if self.pipeline and newest.more_body:
+            self.pipeline.popleft()  # it is its body that is broken
+        elif not self.pipeline and (newest is None or newest.response_complete or newest.more_body):
+            head = b"HTTP/1.1 400 Bad Request\r\n" + lines_of(answer.raw_headers)
+            self.transport.write(head + b"\r\n" + bytes(answer.body))
+            self.transport.close()
+            return
+        self.flow.pause_reading()
+        self.pipeline.appendleft((self._last(), cast(Any, answer)))
+
+    def _last(self) -> RequestResponseCycle:
+        """Stands in the line of requests for the one that can't be read, and is the last of the connection."""
+        return RequestResponseCycle(
+            scope=cast(Any, {**self.scope, "method": "GET", "path": "", "raw_path": b"", "query_string": b""}),
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
 
 
 def _writable(cycle: Any) -> bool:

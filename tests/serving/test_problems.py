@@ -1,5 +1,6 @@
 """Every error is one kind of body: problem+json with what happened, what was found and expected, and a cure."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -80,6 +81,14 @@ def test_every_error_is_a_problem(shared, case):
     assert_problem(shared.http.request(method, path, **more), status)
 
 
+def test_a_compressed_body_is_no_type_we_take(shared):
+    """RFC 9110, section 15.5.16: 415, with the encodings that are taken in Accept-Encoding."""
+    headers = JSON | {"content-encoding": "gzip"}
+    answer = shared.http.post("/v1/events", content=gzip.compress(b'{"events": []}'), headers=headers)
+    assert_problem(answer, 415)
+    assert answer.headers["accept-encoding"] == "identity"
+
+
 POST = b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 WIRE = {
     "noise": b"\x00\xff\x16\x03\x01 canary\r\n\r\n",
@@ -104,7 +113,41 @@ def test_what_is_no_http_gets_a_problem_too(shared, case):
     problem = json.loads(body)
     assert (head.split()[1], problem["status"], headers["content-type"]) == (b"400", 400, "application/problem+json")
     assert (headers["x-content-type-options"], problem["instance"][-32:]) == ("nosniff", headers["x-request-id"])
-    assert b"canary" not in told
+    assert (problem["type"], b"canary" in told) == ("urn:barista:problem:malformed-request", False)
+
+
+def exchange(shared, sent):
+    """All that is answered on one connection to bytes sent at once."""
+    with socket.create_connection((shared.http.base_url.host, shared.http.base_url.port), timeout=20) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize("name", ["Host", "Authorization", "Content-Type", "Idempotency-Key"])
+def test_what_may_come_once_comes_once(shared, name):
+    """Two readers could each take another one of two (RFC 9110, section 5.3; RFC 9112, section 3.2)."""
+    host = b"" if name == "Host" else b"Host: 127.0.0.1\r\n"
+    told = exchange(shared, b"GET /v1/models HTTP/1.1\r\n" + host + f"{name}: 127.0.0.1\r\n".encode() * 2 + b"\r\n")
+    problem = json.loads(told.partition(b"\r\n\r\n")[2])
+    assert (told[:12], problem["detail"]) == (b"HTTP/1.1 400", f"The header {name} is given twice.")
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.1", b"400"), ("1.0", b"200")])
+def test_a_request_names_its_host(shared, version, status):
+    """HTTP/1.1 asks for it (RFC 9112, section 3.2), 1.0 does not."""
+    told = exchange(shared, f"GET /health/live HTTP/{version}\r\nConnection: close\r\n\r\n".encode())
+    assert told.split()[1] == status
+
+
+@pytest.mark.parametrize("before", ["/v1/customers/ann/scores", "/v1/models"])
+@pytest.mark.parametrize("broken", [*WIRE, "no host"])
+def test_requests_before_a_broken_one_are_answered(shared, before, broken):
+    """Answers come in the sequence of the requests (RFC 9112, section 9.3.2): the 400 is the last one."""
+    asked = f"GET {before} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    told = exchange(shared, asked * 2 + WIRE.get(broken, b"GET /v1/models HTTP/1.1\r\n\r\n"))
+    statuses = [line.split()[1] for line in told.splitlines() if b"HTTP/1.1 " in line[:9] or b"}HTTP/1.1 " in line]
+    assert (told.count(b"HTTP/1.1 200"), told.count(b"HTTP/1.1 400"), statuses[:1]) == (2, 1, [b"200"])
+    assert told.rindex(b"HTTP/1.1 200") < told.index(b"HTTP/1.1 400")
 
 
 def test_a_body_of_unknown_length_is_measured(shared):

@@ -123,6 +123,18 @@ def test_sigterm_ends_it_gracefully(make_workspace, workers):
             CLIENT.get(f"{address}/health/live")
 
 
+def test_sigterm_does_not_wait_for_a_stuck_request(make_workspace):
+    """A body that never comes holds the end up for less than the ten seconds a container is given by default."""
+    with serving(make_workspace()) as (process, address):
+        where = httpx.URL(address)
+        with socket.create_connection((where.host, where.port)) as connection:
+            head = b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+            connection.sendall(head + b"Content-Type: application/json\r\n\r\n")
+            CLIENT.get(f"{address}/health/live")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+
+
 def test_a_purchase_told_to_one_worker_counts_at_every_other(make_workspace, purchase: Callable):
     """Each of many connections, whichever worker takes it, sees an acknowledged purchase in its next answer."""
     with serving(make_workspace(), "--workers", "2") as (_, address):

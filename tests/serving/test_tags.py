@@ -22,6 +22,13 @@ def test_an_answer_one_has_is_not_sent_again(shared):
     assert tagged(shared, tag=tag) == (304, tag, b"")
 
 
+def test_tags_may_stand_on_several_lines(shared):
+    """RFC 9110, section 5.3: a list may be sent so."""
+    tag = tagged(shared)[1]
+    lines = [("If-None-Match", '"another"'), ("If-None-Match", tag)]
+    assert shared.http.get("/v1/customers/ann/scores", headers=lines).status_code == 304
+
+
 def test_a_304_may_be_kept_by_its_caller_alone(shared):
     """The caller may keep it and has to ask again; nobody between may."""
     answer = shared.http.get(PATH.format("ann"))
