@@ -25,7 +25,7 @@ from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
 from serving.http.tracing import Tracing, load_exporter, open_tracing
 from serving.http.wire import wire_of
-from serving.memory import give_back
+from serving.kernel_memory import pack_kernels
 from serving.puller import Puller
 from serving.workers import GRACE, run_workers
 
@@ -94,7 +94,7 @@ class Running:
     def run(self, listening: socket.socket) -> None:
         """Answer until told to stop: in this process, or in several forked from it."""
         gc.collect()
-        give_back()
+        pack_kernels()
         gc.freeze()  # what was opened stays: the collector needn't look at it, and forked workers go on sharing it
         puller = self._puller()
         try:

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from recsys.workspace import Workspace
 from tests.benchmarks.figures import table, write_figures
 from tests.benchmarks.measure import figure
 from tests.faults.killing import start
+from tests.faults.soak_client import quantile
 from tests.faults.tracing import tree
 from tests.faults.workspaces import small_workspace
 
@@ -30,84 +30,89 @@ SHARE = 0.7
 TARGET = 25.0
 """p99 asked for [ms]."""
 
-PARTS = 12
-"""Runs at the peak. The slowest counts: on a machine that others share, it is what can be held."""
+STRETCH = 120.0
+"""The time is cut in stretches so long [s]: on a machine that others share, a peak holds for minutes."""
 
-PAUSE = 3.0
-"""Between two of them, in their length: what others do there changes by the minute."""
+LOOKS = 3
+"""Runs at the peak before the first stretch, one of a tenth of a stretch before each other; the slowest of the last
+`LOOKS` is the peak."""
 
-SETTLED = 180.0
-"""Memory is compared from here on, or after a tenth of a shorter run [s]."""
+SETTLED = 0.1
+"""Share of the time after which memory is compared."""
+
+BURST = 2.0
+"""At the beginning it is asked for so many times the peak: memory has then seen the most that can be under way."""
 
 DECISION_BYTES = 16_000
 """Disk a decision takes, with its indexes [bytes]."""
 
 
 class Soaked(NamedTuple):
-    """What was seen: requests a second in the runs at the peak and in the long one, the client's figures, and memory
-    when it had settled and at the end [MB]."""
+    """What was seen: requests a second in the runs at the peak, by stretch requests a second sent and what the client
+    saw, and memory when it had settled and at the end [MB]."""
 
     peaks: list[float]
-    rate: float
-    seen: dict[str, Any]
+    rates: list[float]
+    seen: list[dict[str, Any]]
     settled: float
     end: float
 
 
-def soak(workspace: Path, seconds: float, peak_seconds: float = 120.0) -> Soaked:
-    """Measure the peak, then hold `SHARE` of it."""
+def soak(workspace: Path, seconds: float, stretch: float = STRETCH) -> Soaked:
+    """Hold `SHARE` of the peak, which is measured again before every stretch."""
     with _copied(workspace) as place, tempfile.TemporaryDirectory() as folder:
         snapshot = Workspace.open(Settings(workspace=place)).current_snapshot()
         ids = [snapshot.customers[i] for i in range(min(5_000, len(snapshot.customers)))]
         customers = Path(folder) / "customers.json"
         customers.write_text(json.dumps([each for each in ids if quote(each, safe="") == each]))
         process, where = start(place, workers=1)
-        port = where.rpartition(":")[2]
         try:
-            _client(port, 0.0, min(3.0, peak_seconds), customers).communicate()
-            peaks = list(_peaks(port, peak_seconds / PARTS, customers))
-            peak = min(peaks)
-            print(f"peaks {', '.join(f'{each:,.0f}' for each in peaks)} requests/s", flush=True)
-            _space(place, peak * SHARE * seconds)
-            asking, settled = _client(port, peak * SHARE, seconds, customers), 0.0
-            time.sleep(min(SETTLED, seconds / 10))
-            settled = memory(process.pid)
-            seen = _watched(asking, process.pid, seconds)
-            print(f"errors {seen['errors'] or 'none'}", flush=True)
-            return Soaked(peaks, peak * SHARE, seen, settled, memory(process.pid))
+            return _held(place, process.pid, Asking(where.rpartition(":")[2], customers), seconds, stretch)
         finally:
             process.terminate()
             process.wait(15)
 
 
-def _peaks(port: str, seconds: float, customers: Path) -> Iterator[float]:
-    """Requests answered a second when they come as fast as they are answered: `PARTS` runs of so many seconds."""
-    for number in range(PARTS):
-        if number:
-            time.sleep(PAUSE * seconds)
-        answers: int = _result(_client(port, 0.0, seconds, customers))["answers"]
-        yield answers / seconds
+def _held(place: Path, pid: int, asking: "Asking", seconds: float, stretch: float) -> Soaked:
+    asking.seen(0.0, stretch / 40)
+    peaks = [asking.peak(stretch / 10) for _ in range(LOOKS - 1)]
+    asking.seen(BURST * max(peaks), stretch / 10)
+    number = max(1, round(seconds / stretch))
+    _space(place, max(peaks) * number * stretch)
+    rates, seen, settled = [], [], 0.0
+    for each in range(number):
+        peaks.append(asking.peak(stretch / 10))
+        rates.append(min(peaks[-LOOKS:]) * SHARE)
+        seen.append(asking.seen(rates[-1], stretch))
+        if each < max(1.0, number * SETTLED):
+            settled = memory(pid)
+        _say(peaks[-1], rates[-1], seen[-1], memory(pid))
+    return Soaked(peaks, rates, seen, settled, memory(pid))
 
 
-def _client(port: str, rate: float, seconds: float, customers: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.faults.soak_client", port, str(rate), str(seconds), str(customers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def _say(peak: float, rate: float, seen: dict[str, Any], megabytes: float) -> None:
+    slow = quantile(seen["times"], 0.99)
+    said = f"peak {peak:,.0f}/s, held {rate:,.0f}/s: p99 {slow:.1f} ms, errors {seen['errors'] or 'none'}"
+    print(f"{said}, {megabytes:.1f} MB", flush=True)
 
 
-def _result(client: subprocess.Popen[str]) -> dict[str, Any]:
-    said, _ = client.communicate()
-    found: dict[str, Any] = json.loads(said)
-    return found
+class Asking(NamedTuple):
+    """Clients, one after the other, of the service at a port."""
 
+    port: str
+    customers: Path
 
-def _watched(client: subprocess.Popen[str], pid: int, seconds: float) -> dict[str, Any]:
-    """The client's figures when it ends; a line a minute until then."""
-    began = time.monotonic()
-    while client.poll() is None:
-        if (time.monotonic() - began) % 60 < 1 and seconds > 60:
-            print(f"{(time.monotonic() - began) / 60:5.1f} min  {memory(pid):7.1f} MB", flush=True)
-        time.sleep(1)
-    return _result(client)
+    def peak(self, seconds: float) -> float:
+        """Requests answered a second when they come as fast as they are answered."""
+        return len(self.seen(0.0, seconds)["times"]) / seconds
+
+    def seen(self, rate: float, seconds: float) -> dict[str, Any]:
+        """What a client saw."""
+        command = [sys.executable, "-m", "tests.faults.soak_client"]
+        arguments = [self.port, str(rate), str(seconds), str(self.customers)]
+        said = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
+        found: dict[str, Any] = json.loads(said)
+        return found
 
 
 def memory(pid: int) -> float:
@@ -143,22 +148,24 @@ def _copied(workspace: Path) -> Iterator[Path]:
 
 def figures_of(found: Soaked, minutes: float) -> list[dict[str, Any]]:
     """What was seen beside what is asked."""
-    peak = min(found.peaks)
-    name, seen = f"{minutes:.3g} minutes at {SHARE:.0%} of the peak", found.seen
-    errors = sum(seen["errors"].values())
-    asked = seen["answers"] + errors
+    name = f"{minutes:.3g} minutes at {SHARE:.0%} of the peak"
+    times = [each for seen in found.seen for each in seen["times"]]
+    errors = sum(sum(seen["errors"].values()) for seen in found.seen)
     drift = (found.end / found.settled - 1) * 100
+    slowest, longest = min(found.peaks), f"slowest of {len(found.seen)} stretches"
     return [
-        figure(f"{name}: errors", errors, f"of {asked}", COMMAND, at_most=0),
-        figure(f"{name}: p99 from the time a request was due", seen["p99"], "ms", COMMAND, at_most=TARGET),
-        figure(f"{name}: worst minute's p99", max(seen["p99_by_minute"]), "ms", COMMAND),
-        figure(f"{name}: p50", seen["p50"], "ms", COMMAND),
-        figure(f"{name}: slowest answer", seen["worst"], "ms", COMMAND),
+        figure(f"{name}: errors", errors, f"of {len(times) + errors}", COMMAND, at_most=0),
+        figure(f"{name}: p99 from the time a request was due", quantile(times, 0.99), "ms", COMMAND, at_most=TARGET),
+        figure(f"{name}: p99, {longest}", max(quantile(seen["times"], 0.99) for seen in found.seen), "ms", COMMAND),
+        figure(f"{name}: p50", quantile(times, 0.5), "ms", COMMAND),
+        figure(f"{name}: slowest answer", max(times), "ms", COMMAND),
         figure(f"{name}: growth of memory without files", drift, "%", COMMAND, at_most=5),
         figure(f"{name}: memory at the end without files", found.end, "MB", COMMAND),
-        figure(f"{name}: requests a second held", found.rate, "/s", COMMAND),
-        figure(f"{name}: peak, 16 connections, one worker, the client on the same machine", peak, "/s", COMMAND),
-        figure(f"{name}: fastest of {PARTS} runs at the peak, whose slowest is it", max(found.peaks), "/s", COMMAND),
+        figure(f"{name}: requests a second held, mean", sum(found.rates) / len(found.rates), "/s", COMMAND),
+        figure(
+            f"{name}: peak, 16 connections, one worker, client on the same machine, slowest", slowest, "/s", COMMAND
+        ),
+        figure(f"{name}: the same, fastest of {len(found.peaks)} looks", max(found.peaks), "/s", COMMAND),
     ]
 
 
