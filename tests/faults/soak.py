@@ -78,7 +78,7 @@ def _held(place: Path, pid: int, asking: "Asking", seconds: float, stretch: floa
     peaks = [asking.peak(stretch / 10) for _ in range(LOOKS - 1)]
     asking.seen(BURST * max(peaks), stretch / 10)
     number = max(1, round(seconds / stretch))
-    _space(place, max(peaks) * number * stretch)
+    _space(place, max(peaks) * (SHARE + 0.1) * number * stretch)
     rates, seen, settled = [], [], 0.0
     for each in range(number):
         peaks.append(asking.peak(stretch / 10))
