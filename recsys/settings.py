@@ -77,8 +77,8 @@ class Settings(BaseSettings):
     most_requests: int = Field(
         200,
         ge=1,
-        description="Requests a worker has under way at once, four times as many for a second; more are answered 503 "
-        "with `Retry-After`.",
+        description="Requests a worker has under way at once, up to eight times as many for five seconds; more are "
+        "answered 503 with `Retry-After`.",
     )
     pull_seconds: float = Field(
         10.0,

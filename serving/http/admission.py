@@ -11,6 +11,7 @@ too late (Nichols and Jacobson, "Controlling queue delay", ACM Queue 10 (2012): 
 queue that is gone at once, as after a stall, is no overload).
 """
 
+import math
 import time
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
@@ -28,14 +29,14 @@ from serving.http.whole import Headers, lines_of
 BOUNDED = "/v1/"
 """Paths that count; health checks and metrics are answered under overload too."""
 
-LONGEST = 0.5
+LONGEST = 1.0
 """How long a request may wait for its turn to be computed, when others did for as long [s]."""
 
-BURST = 4
-"""So many times the bound are taken on while it has not been reached for `PATIENCE`: what a stall of the machine let
-gather is answered soon after it."""
+BURST = 8
+"""So many times the bound end a burst: what a stall of the machine or some slow seconds let gather is answered soon
+after, what comes as fast as that is overload."""
 
-PATIENCE = 1.0
+PATIENCE = 5.0
 """How long more than the bound may be under way before that is taken for overload [s]."""
 
 SLICE = 0.002
@@ -60,8 +61,8 @@ LOG = structlog.get_logger("barista.admission")
 class Gate:
     """How many requests of one application are under way, and whose turn it is to be computed.
 
-    At most `limit` for long: a burst may bring `BURST` times as many, until `PATIENCE` has passed since there were
-    `limit`. It ends when half of `limit` are left.
+    At most `limit` for long: in a burst more are taken on, until there were `BURST` times as many or `PATIENCE` has
+    passed since there were `limit`. Another burst may come when half of `limit` are left.
     `under_way` is told their number when it changes, `refused` the method of each request refused without the
     application.
     """
@@ -89,9 +90,12 @@ class Gate:
         """Whether `counted` requests are as many as may be under way now."""
         if counted < self._limit:
             return False
-        if self._crowded_since is None:
-            self._crowded_since = self._clock()
-        return counted >= self._limit * BURST or self._clock() - self._crowded_since >= PATIENCE
+        now = self._clock()
+        if counted >= self._limit * BURST:
+            self._crowded_since = -math.inf
+        elif self._crowded_since is None:
+            self._crowded_since = now
+        return now - self._crowded_since >= PATIENCE
 
     def announce(self, loop: AbstractEventLoop) -> None:
         """A request was read; it begins before the event loop reads again."""

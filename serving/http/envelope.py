@@ -106,6 +106,7 @@ class Envelope:
                 raise
             await failure(scope, receive, send_on)
         finally:
+            scope.pop(WHOLE, None)  # the connection, which holds the scope: it would wait for the collector of cycles
             self._account.tell(scope, seen["status"], started, time.perf_counter())
 
 

@@ -174,7 +174,7 @@ ROWS = (
     ),
     Row(
         "five times more requests than it can answer",
-        "a worker takes on `most_requests`, four times as many for a second, and refuses more by 503 with "
+        "a worker takes on `most_requests`, up to eight times as many for five seconds, and refuses more by 503 with "
         "`Retry-After` at once, before anything is made of them; those taken on are answered in time, `/health/ready` "
         "and `/metrics` too",
         "tests/serving/test_admission.py",

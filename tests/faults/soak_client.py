@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 CONNECTIONS = 16
-MOST_CONNECTIONS = 800
+MOST_CONNECTIONS = 2_000
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

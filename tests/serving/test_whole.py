@@ -1,8 +1,11 @@
 """An answer in one piece is the answer in two: same status, same headers, same bytes, and a connection that goes on."""
 
+import gc
+
 import httpx
 import pytest
 from starlette.testclient import TestClient
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from serving.http.app import create_app
 from serving.http.local import answering
@@ -47,6 +50,29 @@ def test_a_connection_goes_on_after_an_answer_in_one_piece(app):
     with answering(app) as address, httpx.Client(base_url=address) as http:
         network = [http.get(SCORES).extensions["network_stream"] for _ in range(5)]
     assert len(set(map(id, network))) == 1
+
+
+@pytest.fixture(name="collected")
+def collected_fixture():
+    """The collector of cycles is off."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("collected")
+def test_what_was_answered_is_forgotten_without_the_collector(app):
+    """After ten requests the connection knows the last one alone; a cycle would keep the others and what they sent."""
+
+    def known() -> int:
+        return sum(type(each) is RequestResponseCycle for each in gc.get_objects())
+
+    before = known()
+    with answering(app) as address, httpx.Client(base_url=address) as http:
+        for _ in range(10):
+            http.post("/v1/recommendations", json={"customer_id": "ann"}).raise_for_status()
+        assert known() - before == 1
 
 
 def test_who_closes_is_answered_and_let_go(app):
