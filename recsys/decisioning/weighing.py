@@ -75,45 +75,9 @@ structref.define_proxy(
 
 
 @numba.njit(cache=True)
-def _scales(
-    history: Any,
-    start: Any,
-    products: Any,
-    stores: Any,
-    channels: Any,
-    product_item: Any,
-    zone: Any,
-    base: Any,
-    timing: Any,
-    unit_cost: Any,
-    acquisition: Any,
-    terms: Any,
-    items: Any,
-    churn: Any,
-    value: Any,
-    rows: Any,
-    numbers: Any,
-) -> Any:
-    """`Scales`; made once a thread."""
-    return Scales(
-        history,
-        start,
-        products,
-        stores,
-        channels,
-        product_item,
-        zone,
-        base,
-        timing,
-        unit_cost,
-        acquisition,
-        terms,
-        items,
-        churn,
-        value,
-        rows,
-        numbers,
-    )
+def _scales(*parts: Any) -> Any:
+    """`Scales` of its parts, in their sequence; made once a thread."""
+    return Scales(*parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
