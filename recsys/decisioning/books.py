@@ -18,7 +18,7 @@ from recsys.settings import Settings
 Floats = npt.NDArray[np.float64]
 
 YEAR = 365.0
-"""Days of a year that money is discounted over."""
+"""Days of a year: one that is foretold, and one that money is discounted over."""
 
 USUAL_ORDERS = 3.0
 """The base's margin counts as much as so many orders of a customer's own."""

@@ -12,10 +12,11 @@ days to the next one (ends and median of the 80% window)."""
 
 TOLD = 16
 COUNTS, AMOUNTS = TOLD + 2, TOLD + 2 + len(PROBABILITIES)
-MEDIAN_ORDERS = COUNTS + PROBABILITIES.index(0.5)
+MEDIAN = PROBABILITIES.index(0.5)
+MEDIAN_ORDERS = COUNTS + MEDIAN
 LOWEST, HIGHEST = TOLD + FORETOLD, TOLD + FORETOLD + 1
 """What `recsys.models.value.foretold_row` gives begins at TOLD, its quantiles of orders and of spend at COUNTS and
-AMOUNTS; ends of the 80% interval of spend [minor units]."""
+AMOUNTS, MEDIAN of them the middle one; ends of the 80% interval of spend [minor units]."""
 
 SPEND = HIGHEST + 1
 SPEND_LOW, SPEND_HIGH, YEAR_SPEND, MEDIAN_SPEND, INTERVALS = range(SPEND + 1, SPEND + 6)
@@ -33,7 +34,7 @@ N_NUMBERS = MARGIN + 1
 """Terms: horizons of the models and days of worth [days], exponent of the discount rate, minor units of one of the
 currency; whether a unit cost is known, and whether there is a model made for kernels."""
 
-(USUAL, SHARE, TOLD_COST, YEAR_TIMES, YEAR_MOST, WORTH_TIMES, WORTH_MOST) = range(8, 15)
+(USUAL, SHARE, STRANGER_COST, YEAR_TIMES, YEAR_MOST, WORTH_TIMES, WORTH_MOST) = range(8, 15)
 """Terms: `usual` and `margin` of the books, the acquisition cost of who was not imported [minor units]; what
 `recsys.models.value.carrying` gives for a year, and for the days of worth."""
 

@@ -9,10 +9,11 @@ from msgspec import structs
 from recsys.data.tail import CustomerRows, OrderEvent, PackedOrders, rows_at
 from recsys.decisioning import places as p
 from recsys.decisioning.answers import ChurnScore, Reason, ScoresAnswer, ValueScore
+from recsys.decisioning.books import YEAR
 from recsys.decisioning.churn_reasons import churn_reasons
 from recsys.decisioning.serving import Serving
 from recsys.decisioning.timing import after
-from recsys.decisioning.weighing import YEAR, Weighing
+from recsys.decisioning.weighing import Weighing
 from recsys.decisioning.words import Language, checked_language
 from recsys.decisioning.worth import intervals, tier, worth
 from recsys.models.churn import ChurnModel

@@ -17,9 +17,9 @@ from recsys.data.history import HistoryArrays, visible_orders
 from recsys.data.laying import laid_over
 from recsys.data.tail import PackedOrders
 from recsys.decisioning import places as p
-from recsys.decisioning.books import historic
+from recsys.decisioning.books import YEAR, historic
 from recsys.decisioning.serving import Serving
-from recsys.decisioning.worth import flow_of, kept_exponent, settle, told_cost
+from recsys.decisioning.worth import flow_of, kept_exponent, settle, stranger_cost
 from recsys.features.customer import CUSTOMER_FEATURES, N_FEATURES, customer_row, other_horizon
 from recsys.features.orders import days_of, item_scratch
 from recsys.features.timing import growth_of, next_after
@@ -28,7 +28,6 @@ from recsys.models.predictive import PROBABILITIES
 from recsys.models.value import ValueModel, carrying, foretold_ends, foretold_row, row_tables
 from recsys.population.timing import WINDOW
 
-YEAR = 365
 ALIVE = CUSTOMER_FEATURES.index("pareto_alive")
 
 
@@ -76,45 +75,9 @@ structref.define_proxy(
 
 
 @numba.njit(cache=True)
-def _scales(
-    history: Any,
-    start: Any,
-    products: Any,
-    stores: Any,
-    channels: Any,
-    product_item: Any,
-    zone: Any,
-    base: Any,
-    timing: Any,
-    unit_cost: Any,
-    acquisition: Any,
-    terms: Any,
-    items: Any,
-    churn: Any,
-    value: Any,
-    rows: Any,
-    numbers: Any,
-) -> Any:
-    """`Scales`; made once a thread."""
-    return Scales(
-        history,
-        start,
-        products,
-        stores,
-        channels,
-        product_item,
-        zone,
-        base,
-        timing,
-        unit_cost,
-        acquisition,
-        terms,
-        items,
-        churn,
-        value,
-        rows,
-        numbers,
-    )
+def _scales(*parts: Any) -> Any:
+    """`Scales` of its parts, in their sequence; made once a thread."""
+    return Scales(*parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,19 +143,15 @@ def _new(serving: Serving) -> Weighing:
         serving.books.acquisition,
         _terms(serving),
         item_scratch(snapshot.catalogue.n_items),
-        _churn_tables(serving.churn) or churn_tables(None),
-        _value_tables(serving.value) or row_tables(None),
+        _tables(serving.churn) or churn_tables(None),
+        _tables(serving.value) or row_tables(None),
         rows,
         numbers,
     )
     return Weighing(made_for, scales, rows, numbers)
 
 
-def _churn_tables(model: ChurnModel | None) -> Any:
-    return None if model is None else model.tables
-
-
-def _value_tables(model: ValueModel | None) -> Any:
+def _tables(model: ChurnModel | ValueModel | None) -> Any:
     return None if model is None else model.tables
 
 
@@ -206,10 +165,10 @@ def _terms(serving: Serving) -> npt.NDArray[np.float64]:
     terms[[p.CHURN_DAYS, p.VALUE_DAYS, p.WORTH_DAYS]] = churn, value, days
     terms[[p.DAILY, p.MINOR]] = books.costs.daily_rate, 10**serving.snapshot.facts.minor_digits
     terms[p.HAS_COSTS] = np.isfinite(books.unit_cost).any()
-    terms[p.HAS_CHURN] = _churn_tables(serving.churn) is not None
-    terms[p.HAS_VALUE] = _value_tables(serving.value) is not None
-    terms[[p.USUAL, p.SHARE, p.TOLD_COST]] = books.usual, books.margin, told_cost(serving)
-    terms[[p.YEAR_TIMES, p.YEAR_MOST]] = carrying(exponent, float(value), float(YEAR))
+    terms[p.HAS_CHURN] = _tables(serving.churn) is not None
+    terms[p.HAS_VALUE] = _tables(serving.value) is not None
+    terms[[p.USUAL, p.SHARE, p.STRANGER_COST]] = books.usual, books.margin, stranger_cost(serving)
+    terms[[p.YEAR_TIMES, p.YEAR_MOST]] = carrying(exponent, float(value), YEAR)
     terms[[p.WORTH_TIMES, p.WORTH_MOST]] = carrying(kept_exponent(exponent, value, days), float(value), days)
     return terms
 
@@ -251,7 +210,7 @@ def _look(scales: Any, customer: int, h: HistoryArrays, low: int, high: int, as_
     out[p.PAST], out[p.COSTED], out[p.LEFT] = np.float64(orders.spent_before[high - low]), 0.0, 0.0
     if terms[p.HAS_COSTS] > 0.0:
         out[p.PAST], out[p.COSTED], out[p.LEFT] = historic(h, low, high, as_of, scales.unit_cost)
-    out[p.GROWN] = growth_of(own, base, value, float(YEAR))
+    out[p.GROWN] = growth_of(own, base, value, YEAR)
     out[p.FAR], out[p.NEAR], out[p.NOW] = flow_of(own, base, value, terms[p.WORTH_DAYS], terms[p.DAILY])
     if terms[p.HAS_CHURN] > 0.0:
         out[p.CHURN] = probability_row(rows[0], scales.churn)
@@ -264,5 +223,5 @@ def _look(scales: Any, customer: int, h: HistoryArrays, low: int, high: int, as_
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _settle(scales: Any, customer: int) -> None:
     """Set what the forecast is worth in money."""
-    cost = scales.acquisition[customer] if customer >= 0 else scales.terms[p.TOLD_COST]
+    cost = scales.acquisition[customer] if customer >= 0 else scales.terms[p.STRANGER_COST]
     settle(scales.numbers, cost, scales.terms)

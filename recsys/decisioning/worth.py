@@ -9,15 +9,13 @@ import numba
 from recsys.data.clock import DAY
 from recsys.decisioning import places as p
 from recsys.decisioning.answers import Interval, Tier, Worth
+from recsys.decisioning.books import YEAR
 from recsys.decisioning.serving import Serving
-from recsys.models.predictive import LEVELS, PROBABILITIES
+from recsys.models.predictive import LEVELS
 from recsys.models.value import ValueModel, carried_one, carrying
 from recsys.population.btyd import Summary
 from recsys.population.facts import Base
 from recsys.population.pareto import pareto_discounted, pareto_living
-
-MIDDLE = PROBABILITIES.index(0.5)
-YEAR_DAYS = 365.0
 
 LEAST = 1e-300
 """Expected purchases are divided by no less."""
@@ -28,7 +26,7 @@ TIERS: tuple[Tier, ...] = ("low", "medium", "high", "top")
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def flow_of(own: Summary, base: Base, horizon: float, days: float, daily: float) -> Any:
-    """Purchases of a living customer by Pareto/NBD within `days` and `horizon`; the former at a `daily` rate too."""
+    """Pareto/NBD's purchases of a living customer within `days` and `horizon`; the former at a `daily` discount too."""
     r, alpha, s, beta = base.btyd[7], base.btyd[8], base.btyd[9], base.btyd[10]
     x, T = float(own.x), own.T
     far, near = pareto_living(r, alpha, s, beta, x, T, days), pareto_living(r, alpha, s, beta, x, T, horizon)
@@ -41,11 +39,11 @@ def settle(n: Any, cost: float, terms: Any) -> None:
     minor, spend, past = terms[p.MINOR], n[p.TOLD], n[p.PAST]
     n[p.SPEND], n[p.SPEND_LOW], n[p.SPEND_HIGH] = spend / minor, n[p.LOWEST] / minor, n[p.HIGHEST] / minor
     year = 1.0
-    if terms[p.VALUE_DAYS] < YEAR_DAYS:
+    if terms[p.VALUE_DAYS] < YEAR:
         year = carried_one(n[p.GROWN], terms[p.YEAR_TIMES], terms[p.YEAR_MOST])
-    n[p.YEAR_SPEND], n[p.MEDIAN_SPEND] = spend * year / minor, n[p.AMOUNTS + MIDDLE] / minor
+    n[p.YEAR_SPEND], n[p.MEDIAN_SPEND] = spend * year / minor, n[p.AMOUNTS + p.MEDIAN] / minor
     for place in range(len(LEVELS)):
-        low, high, at = MIDDLE - 1 - place, MIDDLE + 1 + place, p.INTERVALS + 4 * place
+        low, high, at = p.MEDIAN - 1 - place, p.MEDIAN + 1 + place, p.INTERVALS + 4 * place
         n[at], n[at + 1] = n[p.AMOUNTS + low] / minor, n[p.AMOUNTS + high] / minor
         n[at + 2], n[at + 3] = n[p.COUNTS + low], n[p.COUNTS + high]
     share = (n[p.LEFT] + terms[p.USUAL] * terms[p.SHARE]) / (n[p.COSTED] + terms[p.USUAL])
@@ -142,7 +140,7 @@ def _payback(serving: Serving, model: ValueModel, as_of: int, n: list[float]) ->
     return as_of + high * DAY
 
 
-def told_cost(serving: Serving) -> float:
+def stranger_cost(serving: Serving) -> float:
     """Acquisition cost of a customer who was not imported [minor units]."""
     told = serving.books.costs.acquisition_cost
     return float("nan") if told is None else told * 10**serving.snapshot.facts.minor_digits

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from recsys.data.clock import DAY, ZoneTable
 from recsys.data.history import HistoryArrays
-from recsys.population.btyd import Summary
+from recsys.population.btyd import Summary, summary_of
 from recsys.population.purchase_days import is_purchase, local_day
 
 RECENT = 5
@@ -28,7 +28,7 @@ class Orders(NamedTuple):
     lines          int64  number of lines
     local          int64  seconds on the wall clock of the business time zone
     day            int64  calendar day there
-    bought_before, spent_before  int64  purchases, and amounts of all orders, before each order, and before none
+    bought_before, spent_before  int64  purchases, and amounts of all orders, before each order, and in all
     """
 
     time: npt.NDArray[np.int64]
@@ -184,11 +184,8 @@ def summed(orders: Orders, as_of: int, zone: ZoneTable) -> Summary:
             n, last = n + 1, day
         if day > first:
             repeat_amount += orders.amount[order]
-    if n == 0:
-        return Summary(0, 0.0, 0.0, 0.0, 0)
-    x = n - 1
-    mean = repeat_amount / x if x > 0 else 0.0
-    return Summary(x, float(last - first), float(max(local_day(zone, as_of) - first, last - first)), mean, n)
+    own: Summary = summary_of(n, first, last, repeat_amount, local_day(zone, as_of))
+    return own
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -82,11 +82,18 @@ def summary(arrays: HistoryArrays, low: int, high: int, as_of: int, zone: ZoneTa
             n, last = n + 1, day
         if day > first:
             repeat_amount += order_amount(arrays, order)
+    own: Summary = summary_of(n, first, last, repeat_amount, local_day(zone, as_of))
+    return own
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def summary_of(n: int, first: int, last: int, repeat_amount: int, today: int) -> Summary:
+    """Summary of n purchase days from `first` to `last`, those after the first worth `repeat_amount` [minor units]."""
     if n == 0:
         return Summary(0, 0.0, 0.0, 0.0, 0)
     x = n - 1
     mean = repeat_amount / x if x > 0 else 0.0
-    return Summary(x, float(last - first), float(max(local_day(zone, as_of) - first, last - first)), mean, n)
+    return Summary(x, float(last - first), float(max(today - first, last - first)), mean, n)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -10,10 +10,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from recsys.population.vectors import array_of, load, repeated, store
+
 SIDE = 8
 """Rows and columns of a tile."""
-
-_INDEX = ir.IntType(32)
 
 
 @intrinsic
@@ -40,23 +40,23 @@ def take_rows(_context: Any, a: Any, top: Any, side: Any) -> Any:  # noqa: ARG00
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        whole = _array(context, builder, signature, arguments, 0)
+        whole = array_of(context, builder, signature, arguments, 0)
         width = builder.extract_value(whole.shape, 1)
         _, top, side = arguments
         starts = [builder.mul(builder.add(top, ir.Constant(width.type, r)), width) for r in range(SIDE)]
-        places = [_place(builder, whole.data, builder.add(start, side)) for start in starts]
-        rows = [builder.load(place, align=8) for place in places]
+        places = [builder.add(start, side) for start in starts]
+        rows = [load(builder, whole.data, place, SIDE) for place in places]
 
         def corner(row: int, column: int) -> Any:
             index = builder.add(starts[row], builder.add(top, ir.Constant(width.type, column)))
-            return _repeated(builder, builder.load(builder.gep(whole.data, [index])))
+            return repeated(builder, builder.load(builder.gep(whole.data, [index])), SIDE)
 
         for j in range(SIDE):
             rows[j] = builder.fdiv(rows[j], corner(j, j))
             for i in range(j + 1, SIDE):
                 rows[i] = builder.fsub(rows[i], builder.fmul(corner(j, i), rows[j]))
         for row, place in zip(rows, places, strict=True):
-            builder.store(row, place, align=8)
+            store(builder, row, whole.data, place)
         return context.get_dummy_value()
 
     return types.void(a, types.int64, types.int64), generate
@@ -70,23 +70,23 @@ def _joined(join: str) -> Any:
     """Code of a sum over the steps; `join` is how a product comes to it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        whole, left, right = (_array(context, builder, signature, arguments, which) for which in (0, 1, 3))
+        whole, left, right = (array_of(context, builder, signature, arguments, which) for which in (0, 1, 3))
         width = builder.extract_value(whole.shape, 1)
         corner = builder.add(builder.mul(arguments[2], width), arguments[4])
         rows = [builder.add(corner, builder.mul(width, ir.Constant(width.type, r))) for r in range(SIDE)]
         for first in range(0, SIDE, _rows_at_once(context)):
             some = range(first, first + _rows_at_once(context))
-            sums = {r: cgutils.alloca_once_value(builder, _vector(builder, whole.data, rows[r])) for r in some}
+            sums = {r: cgutils.alloca_once_value(builder, load(builder, whole.data, rows[r], SIDE)) for r in some}
             with cgutils.for_range(builder, arguments[5]) as loop:
                 base = builder.mul(loop.index, width)
-                across = _vector(builder, right.data, builder.add(base, arguments[4]))
+                across = load(builder, right.data, builder.add(base, arguments[4]), SIDE)
                 down = builder.add(base, arguments[2])
                 for r, total in sums.items():
                     one = builder.load(builder.gep(left.data, [builder.add(down, ir.Constant(width.type, r))]))
-                    product = builder.fmul(_repeated(builder, one), across)
+                    product = builder.fmul(repeated(builder, one, SIDE), across)
                     builder.store(getattr(builder, join)(builder.load(total), product), total)
             for r, total in sums.items():
-                builder.store(builder.load(total), _place(builder, whole.data, rows[r]), align=8)
+                store(builder, builder.load(total), whole.data, rows[r])
         return context.get_dummy_value()
 
     return generate
@@ -96,23 +96,3 @@ def _rows_at_once(context: Any) -> int:
     """Rows of a tile whose sums fit in the registers of the processor that code is made for."""
     features = context.codegen().magic_tuple()[2]
     return 8 if "+avx512f" in features else 4 if "+avx2" in features else 2
-
-
-def _array(context: Any, builder: Any, signature: Any, arguments: Any, which: int) -> Any:
-    return context.make_array(signature.args[which])(context, builder, arguments[which])
-
-
-def _vector(builder: Any, data: Any, index: Any) -> Any:
-    """Eight numbers from `index` on."""
-    return builder.load(_place(builder, data, index), align=8)
-
-
-def _place(builder: Any, data: Any, index: Any) -> Any:
-    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(ir.VectorType(ir.DoubleType(), SIDE)))
-
-
-def _repeated(builder: Any, number: Any) -> Any:
-    """A vector of eight times the number."""
-    empty = ir.Constant(ir.VectorType(number.type, SIDE), ir.Undefined)
-    first = builder.insert_element(empty, number, ir.Constant(_INDEX, 0))
-    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_INDEX, SIDE), [0] * SIDE))

@@ -41,7 +41,7 @@ class Lately:
             return None
         return found[1]
 
-    def tally(self) -> "Remembered":
+    def tally(self) -> Remembered:
         """How often it was asked so far, and what it takes."""
         missed = self._missed
         return Remembered(max(0, self._asked - missed), missed, self._bytes)

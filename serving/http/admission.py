@@ -22,7 +22,7 @@ from typing import TypeVar
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.http.envelope import SECURITY_HEADERS
+from serving.http.envelope import enveloped
 from serving.http.problems import Problem, respond
 from serving.http.whole import Headers, lines_of
 
@@ -251,8 +251,7 @@ class Refusal:
     """The same refusal as bytes, made beforehand but for the request's id."""
 
     def __init__(self) -> None:
-        answer = respond(overloaded(), _ID)
-        answer.headers.update(SECURITY_HEADERS | {"Cache-Control": "no-store", "X-Request-Id": _ID})
+        answer = enveloped(overloaded(), _ID, last=False)
         answer.headers["Content-Length"] = _LENGTH
         self._head = b"HTTP/1.1 503 Service Unavailable\r\n" + lines_of(answer.raw_headers)
         self._body = bytes(answer.body)

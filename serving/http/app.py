@@ -129,7 +129,7 @@ def assemble(
     app.add_layer(Direct, ways=table, problems=problems)
     app.state.gate = Gate(settings.most_requests, metrics.under_way.set, partial(_refused, metrics))
     app.add_layer(Admission, gate=app.state.gate)
-    app.state.prompts = Prompts(table, problems, account)
+    app.state.prompts, app.state.account = Prompts(table, problems), account
     if settings.cors_origins:
         app.add_layer(Origins, origins=settings.cors_origins)
         app.state.prompts = None  # every answer is looked at

@@ -6,17 +6,16 @@ Uvicorn leaves all of this to a proxy.
 """
 
 from asyncio import TimerHandle, Transport
-from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from serving.http.envelope import SECURITY_HEADERS
-from serving.http.problems import Problem, respond
+from serving.http.envelope import enveloped
+from serving.http.problems import Problem
 from serving.http.requests import LIMIT
-from serving.http.whole import lines_of
+from serving.http.whole import bytes_of
 
 HEAD = 1 << 16
 """Longest head of a request, its first line and headers [bytes]; one more piece as read from the socket may pass."""
@@ -24,7 +23,7 @@ HEAD = 1 << 16
 WHOLE_REQUEST = 8 * LIMIT
 """Longest request as it is sent [bytes]: a body of `LIMIT` in chunks of a byte needs six times as much."""
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """How long a request may take to arrive once begun, a connection to send one, and a caller to take nothing [s]."""
 
 
@@ -34,7 +33,7 @@ REFUSALS = {
     "too-slow": (
         "The request did not arrive in time.",
         "a part of it",
-        f"all of it within {PATIENCE:.0f} seconds",
+        f"all of it within {TIMEOUT:.0f} seconds",
         "Send it again: events and requests with an Idempotency-Key are kept once",
     ),
 }
@@ -68,7 +67,7 @@ class Bounded(HttpToolsProtocol):
         """A caller connects."""
         super().connection_made(transport)
         self.flow = OneAtATime(transport, self.pipeline)
-        self._late = self.loop.call_later(PATIENCE, self.transport.close)
+        self._late = self.loop.call_later(TIMEOUT, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The caller is gone: the request under way learns it, as uvicorn tells the newest of the connection alone."""
@@ -115,7 +114,7 @@ class Bounded(HttpToolsProtocol):
         if self._size > (HEAD if self._head else WHOLE_REQUEST):
             self._end("head-too-large" if self._head else "too-large")
         elif self._late is None:
-            self._late = self.loop.call_later(PATIENCE, self._end, "too-slow")
+            self._late = self.loop.call_later(TIMEOUT, self._end, "too-slow")
 
     def pause_writing(self) -> None:
         """The caller does not take what is sent."""
@@ -134,7 +133,7 @@ class Bounded(HttpToolsProtocol):
         if left is not None and now >= left:
             self.transport.abort()
         else:
-            self._stuck = self.loop.call_later(PATIENCE, self._wait_for_taking, now)
+            self._stuck = self.loop.call_later(TIMEOUT, self._wait_for_taking, now)
 
     def _forget_late(self) -> None:
         if self._late is not None:
@@ -144,14 +143,10 @@ class Bounded(HttpToolsProtocol):
     def _end(self, kind: str) -> None:
         """Refuse the request that is still arriving, where an answer to it is expected now, and close."""
         if self._awaited():
-            request_id = uuid4().hex
-            answer = respond(Problem(kind, *REFUSALS[kind]), request_id)
-            more = {"X-Request-Id": request_id, "Connection": "close", "Cache-Control": "no-store"}
-            answer.headers.update(SECURITY_HEADERS | more)
-            first = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n".encode()
-            self.transport.write(first + lines_of(answer.raw_headers) + b"\r\n" + bytes(answer.body))
+            answer = enveloped(Problem(kind, *REFUSALS[kind]), uuid4().hex, last=True)
+            self.transport.write(bytes_of(answer))
         self.transport.close()
-        self.loop.call_later(PATIENCE, self.transport.abort)
+        self.loop.call_later(TIMEOUT, self.transport.abort)
 
     def _awaited(self) -> bool:
         """Whether the next answer to leave is that to the request still arriving."""

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.metrics import Metrics
-from serving.http.problems import internal, respond
+from serving.http.problems import Problem, internal, respond
 from serving.http.tracing import Told, Tracing
 from serving.http.whole import WHOLE, Headers, lines_of, send_apart
 
@@ -114,6 +114,14 @@ def failed(error: Exception, request_id: str) -> Response:
     """The answer to an error nobody foresaw: nothing of it may leave, the log line names where it happened."""
     LOG.error("failed", request_id=request_id, error=type(error).__name__, place=_place(error))
     return respond(internal(), request_id)
+
+
+def enveloped(problem: Problem, request_id: str, *, last: bool) -> Response:
+    """The answer to a request that never comes to `Envelope`, with the headers that adds; `last` of its connection."""
+    answer = respond(problem, request_id)
+    close = {"Connection": "close"} if last else {}
+    answer.headers.update(SECURITY_HEADERS | {"Cache-Control": "no-store", "X-Request-Id": request_id} | close)
+    return answer
 
 
 class RequestIds:

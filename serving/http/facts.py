@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -48,7 +46,7 @@ def customer_facts(
         last_purchase_at=to_iso(int(times[-1]), zone) if len(times) else None,
         weeks=_weeks(times, amounts, as_of, snapshot),
         last_orders=orders_of(snapshot, rows, LAST_ORDERS),
-        attributes={} if forgotten else attributes(snapshot.directory, customer_id),
+        attributes={} if forgotten else told_row(snapshot.directory, customer_id),
     )
 
 
@@ -119,8 +117,3 @@ def _line(snapshot: Snapshot, rows: CustomerRows, line: int) -> OrderLineBody:
         quantity=float(rows.arrays.line_quantity[line]),
         amount=snapshot.money(int(rows.arrays.line_amount[line])),
     )
-
-
-def attributes(directory: Path | None, customer_id: str) -> dict[str, Any]:
-    """Attributes of a customer from the imported customers table; {} without one."""
-    return told_row(directory, customer_id)

@@ -159,7 +159,7 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
 def _foretold(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
     def scores(request: Request) -> Response:
         query = read_query(request, b.ScoresQuery)
-        known, laps = lines_of_header(request.scope, b"if-none-match") or None, Laps()
+        known, laps = lines_of_header(request.scope, b"if-none-match"), Laps()
         request.scope["state"]["laps"] = laps
         customer, language = path_text(request, "customer_id"), query.language if query.reasons else None
         scored = service.scored(customer, language, known_tags=known, laps=laps)

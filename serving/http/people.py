@@ -5,10 +5,11 @@ from typing import Any
 from recsys.data.clock import to_iso
 from recsys.data.ids import ABSENT
 from recsys.data.tail import rows_at
+from recsys.data.told import told_row
 from recsys.errors import StoreFull, StoreUnavailable
 from recsys.store.export import decisions_of, events_of
 from serving.http.bodies import ErasureBody, ExportBody, ReportedBody
-from serving.http.facts import attributes, orders_of
+from serving.http.facts import orders_of
 from serving.http.problems import Problem
 from serving.http.service import Service, no_database
 
@@ -64,7 +65,7 @@ class People:
         database = workspace.database()
         events, decisions = events_of(database, customer_id), decisions_of(database, customer_id)
         known, forgotten = snapshot.customers.index(customer_id), snapshot.customers.forgets(customer_id)
-        told = {} if forgotten else attributes(snapshot.directory, customer_id)
+        told = {} if forgotten else told_row(snapshot.directory, customer_id)
         if known == ABSENT and not (events or decisions or told):
             raise Problem("unknown-customer", "Nothing is held of this customer.")
         rows = rows_at(snapshot, known, as_of, workspace.events().orders_of(customer_id))

@@ -5,7 +5,6 @@ none of them. Whatever is unusual goes the long way, through the application: an
 origins, a key or a limit that has to be looked for in the store.
 """
 
-import time
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from starlette.types import Scope
 
 from serving.http.admission import overloaded
 from serving.http.direct import Problems, Way, Ways, answer_of
-from serving.http.envelope import Account, RequestIds, failed, head_of
+from serving.http.envelope import RequestIds, failed, head_of
 from serving.http.problems import respond
 
 
@@ -27,10 +26,10 @@ class Whole(NamedTuple):
 
 
 class Prompts:
-    """Those of `ways` that can be answered so, with the same problems and the same account as by the long way."""
+    """Those of `ways` that can be answered so, with the same problems as by the long way."""
 
-    def __init__(self, ways: Ways, problems: Problems, account: Account) -> None:
-        self._ways, self._problems, self._account, self._ids = ways, problems, account, RequestIds()
+    def __init__(self, ways: Ways, problems: Problems) -> None:
+        self._ways, self._problems, self._ids = ways, problems, RequestIds()
 
     def find(self, scope: Scope) -> Way | None:
         """The way of a request that can be answered so."""
@@ -57,10 +56,6 @@ class Prompts:
         request_id = scope["state"]["request_id"] = self._ids.of(scope)
         del scope["endpoint"]  # as one that was refused before it had a route
         return _whole(respond(overloaded(), request_id), scope)
-
-    def tell(self, scope: Scope, status: int, started: float) -> None:
-        """Account for a request that was answered; `started` [s of `time.perf_counter`]."""
-        self._account.tell(scope, status, started, time.perf_counter())
 
 
 def _whole(response: Response, scope: Scope) -> Whole:

@@ -6,6 +6,7 @@ can write one, and only `serving.http.envelope` sends it there. Any other server
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
@@ -42,6 +43,12 @@ class Json(Response):
 def lines_of(headers: Headers) -> bytes:
     """Headers as lines of the head of an answer."""
     return b"".join([b"%b: %b\r\n" % each for each in headers])
+
+
+def bytes_of(answer: Response) -> bytes:
+    """A whole answer as it leaves, status line first."""
+    first = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n".encode()
+    return b"".join((first, lines_of(answer.raw_headers), b"\r\n", bytes(answer.body)))
 
 
 async def send_apart(message: Message, send: Send) -> None:

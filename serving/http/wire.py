@@ -18,10 +18,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.http.admission import BOUNDED, Gate, Leaving, Refusal
 from serving.http.direct import Way
-from serving.http.envelope import SECURITY_HEADERS, RequestIds
-from serving.http.problems import Problem, respond
+from serving.http.envelope import Account, RequestIds, enveloped
+from serving.http.problems import Problem
 from serving.http.prompt import Prompts, Whole
-from serving.http.whole import WHOLE, lines_of
+from serving.http.whole import WHOLE, bytes_of, lines_of
 
 _REFUSED = SimpleNamespace(response_complete=True, message_event=SimpleNamespace(set=lambda: None))
 """Stands for the answered request of a connection that was refused so far."""
@@ -45,10 +45,12 @@ class Wire(HttpToolsProtocol):
 
     gate      that of the application, None where each tenant has its own
     prompts   the operations whose answers need no task, None where there is none
+    account   told of each of these answers
     """
 
     gate: Gate | None = None
     prompts: Prompts | None = None
+    account: Account | None = None
     ids = RequestIds()
     _refusal = Refusal()
     _fault: Problem | None = None
@@ -112,7 +114,8 @@ class Wire(HttpToolsProtocol):
 
     def _leave(self, cycle: RequestResponseCycle, whole: Whole, started: float) -> None:
         _write(cycle, *whole)
-        cast(Prompts, self.prompts).tell(cast(Scope, cycle.scope), whole.status, started)
+        account = cast(Account, self.account)
+        account.tell(cast(Scope, cycle.scope), whole.status, started, time.perf_counter())
 
     def _may_refuse(self) -> bool:
         """Whether a refusal may leave here and now.
@@ -144,15 +147,12 @@ class Wire(HttpToolsProtocol):
         self._broken, request_id = True, uuid4().hex
         LOG.warning("malformed request", request_id=request_id)
         problem = self._fault or Problem("malformed-request", "The request is no HTTP/1.1.", cure="Send HTTP/1.1")
-        answer = respond(problem, request_id)
-        more = {"X-Request-Id": request_id, "Connection": "close", "Cache-Control": "no-store"}
-        answer.headers.update(SECURITY_HEADERS | more)
+        answer = enveloped(problem, request_id, last=True)
         newest = self.cycle
         if self.pipeline and newest.more_body:
             self.pipeline.popleft()  # it is its body that is broken
         elif not self.pipeline and (newest is None or newest.response_complete or newest.more_body):
-            head = b"HTTP/1.1 400 Bad Request\r\n" + lines_of(answer.raw_headers)
-            self.transport.write(head + b"\r\n" + bytes(answer.body))
+            self.transport.write(bytes_of(answer))
             self.transport.close()
             return
         self.flow.pause_reading()
@@ -195,6 +195,8 @@ def _write(cycle: Any, status: int, head: bytes, body: bytes) -> bool:
 
 
 def wire_of(app: ASGIApp) -> type[Wire]:
-    """The connections of an application, with its gate."""
-    own = {"gate": app.state.gate, "prompts": app.state.prompts} if isinstance(app, FastAPI) else {}
-    return type("Wire", (Wire,), own | {"ids": RequestIds()})
+    """The connections of an application, with what is its own."""
+    own: dict[str, Any] = {"ids": RequestIds()}
+    if isinstance(app, FastAPI):
+        own |= {"gate": app.state.gate, "prompts": app.state.prompts, "account": app.state.account}
+    return type("Wire", (Wire,), own)

@@ -29,7 +29,7 @@ HALVES = {
 @pytest.fixture
 def impatient(monkeypatch):
     """Connections are given up after a fifth of a second."""
-    monkeypatch.setattr(bounds, "PATIENCE", 0.2)
+    monkeypatch.setattr(bounds, "TIMEOUT", 0.2)
 
 
 def connected(service) -> socket.socket:
