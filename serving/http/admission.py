@@ -5,10 +5,10 @@ is beyond the bound is refused at once, by `Wire` before anything is made of it,
 Those taken on are computed in slices, one or as many as fit into `SLICE` in each round of the event loop: between two
 rounds the loop reads what has arrived and refuses what is too much, so nobody waits long for a refusal either. The
 answers of a slice leave together when it ends: what computes them stays in the processor's caches meanwhile, and who
-gets several is woken once. Where turns come later than `LONGEST` for as
-long, those that waited so long are refused: under a bound on their number alone a slow machine would answer everybody
-too late (Nichols and Jacobson, "Controlling queue delay", ACM Queue 10 (2012): what counts is the time waited, and a
-queue that is gone at once, as after a stall, is no overload).
+gets several is woken once. Where turns come later than `LONGEST` for as long, those that waited so long are refused:
+under a bound on their number alone a slow machine would answer everybody too late (Nichols and Jacobson, "Controlling
+queue delay", ACM Queue 10 (2012): what counts is the time waited, and a queue that is gone at once, as after a stall,
+is no overload).
 """
 
 import math

@@ -4,6 +4,7 @@ Writes docs/figures/faults_soak.json and the tables rendered from it. Without a 
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -30,8 +31,8 @@ SHARE = 0.7
 TARGET = 25.0
 """p99 asked for [ms]."""
 
-STRETCH = 120.0
-"""The time is cut in stretches so long [s]: on a machine that others share, a peak holds for minutes."""
+STRETCH = 60.0
+"""The time is cut in stretches so long [s]: on a machine that others share, a peak holds for a minute or some."""
 
 LOOKS = 3
 """Runs at the peak before the first stretch, one of a tenth of a stretch before each other; the slowest of the last
@@ -79,15 +80,16 @@ def _held(place: Path, pid: int, asking: "Asking", seconds: float, stretch: floa
     asking.seen(BURST * max(peaks), stretch / 10)
     number = max(1, round(seconds / stretch))
     _space(place, max(peaks) * (SHARE + 0.1) * number * stretch)
-    rates, seen, settled = [], [], 0.0
-    for each in range(number):
+    rates: list[float] = []
+    seen: list[dict[str, Any]] = []
+    sizes: list[float] = []
+    for _ in range(number):
         peaks.append(asking.peak(stretch / 10))
         rates.append(min(peaks[-LOOKS:]) * SHARE)
         seen.append(asking.seen(rates[-1], stretch))
-        if each < max(1.0, number * SETTLED):
-            settled = memory(pid)
-        _say(peaks[-1], rates[-1], seen[-1], memory(pid))
-    return Soaked(peaks, rates, seen, settled, memory(pid))
+        sizes.append(memory(pid))
+        _say(peaks[-1], rates[-1], seen[-1], sizes[-1])
+    return Soaked(peaks, rates, seen, settled=sizes[math.ceil(number * SETTLED) - 1], end=sizes[-1])
 
 
 def _say(peak: float, rate: float, seen: dict[str, Any], megabytes: float) -> None:
