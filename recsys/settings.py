@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     most_requests: int = Field(
         200,
         ge=1,
-        description="Requests a worker has under way at once, up to eight times as many for five seconds; more are "
+        description="Requests a worker has under way at once, up to four times as many for five seconds; more are "
         "answered 503 with `Retry-After`.",
     )
     pull_seconds: float = Field(

@@ -32,7 +32,7 @@ BOUNDED = "/v1/"
 LONGEST = 1.0
 """How long a request may wait for its turn to be computed, when others did for as long [s]."""
 
-BURST = 8
+BURST = 4
 """So many times the bound end a burst: what a stall of the machine or some slow seconds let gather is answered soon
 after, what comes as fast as that is overload."""
 

@@ -174,7 +174,7 @@ ROWS = (
     ),
     Row(
         "five times more requests than it can answer",
-        "a worker takes on `most_requests`, up to eight times as many for five seconds, and refuses more by 503 with "
+        "a worker takes on `most_requests`, up to four times as many for five seconds, and refuses more by 503 with "
         "`Retry-After` at once, before anything is made of them; those taken on are answered in time, `/health/ready` "
         "and `/metrics` too",
         "tests/serving/test_admission.py",
@@ -182,7 +182,7 @@ ROWS = (
         "five times the peak:",
     ),
     Row(
-        "half an hour at 70% of the peak",
+        "half an hour at 70% of the slowest second at the peak",
         "no error, no drift of memory",
         "tests/serving/test_soak.py",
         "faults_soak",

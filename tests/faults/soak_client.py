@@ -2,7 +2,7 @@
 
 Each request goes out at its time whether or not the former ones were answered, and its time counts from when it should
 have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). With rate 0, 16
-connections ask as fast as they are answered. It prints one JSON line.
+connections ask as fast as they are answered, and the slowest second of it is told too. It prints one JSON line.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 
 CONNECTIONS = 16
+SECOND = 1.0
 MOST_CONNECTIONS = 2_000
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -30,6 +31,7 @@ class Client:
         self._open = 0
         self.times: list[float] = []
         self.errors: Counter[str] = Counter()
+        self.rates: list[float] = []
 
     async def ask(self, due: float) -> None:
         """One request that should have gone out at `due`."""
@@ -65,14 +67,23 @@ class Client:
         await asyncio.gather(*tasks)
 
     async def peak(self, seconds: float) -> None:
-        """As fast as answers come, by `CONNECTIONS` at once."""
+        """As fast as answers come, by `CONNECTIONS` at once; `rates` are those of each `SECOND` [answers/s]."""
         end = time.perf_counter() + seconds
 
         async def one() -> None:
             while time.perf_counter() < end:
                 await self.ask(time.perf_counter())
 
-        await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+        await asyncio.gather(self._watch(seconds), *(one() for _ in range(CONNECTIONS)))
+
+    async def _watch(self, seconds: float) -> None:
+        start = before = time.perf_counter()
+        parts, known = max(1, round(seconds / SECOND)), 0
+        for part in range(1, parts + 1):
+            await asyncio.sleep(start + seconds * part / parts - time.perf_counter())
+            now, answered = time.perf_counter(), len(self.times)
+            self.rates.append((answered - known) / (now - before))
+            before, known = now, answered
 
 
 def requests_of(customers: list[str]) -> Iterator[bytes]:
@@ -118,7 +129,8 @@ def main(port: int, rate: float, seconds: float, customers: list[str]) -> None:
     gc.freeze()
     gc.disable()  # a pause of the client would be counted as one of the service
     asyncio.run(client.constant(rate, seconds) if rate else client.peak(seconds))
-    print(json.dumps({"errors": client.errors, "times": [round(took, 3) for took in client.times]}))
+    times = [round(took, 3) for took in client.times]
+    print(json.dumps({"errors": client.errors, "times": times, "rates": client.rates}))
 
 
 if __name__ == "__main__":

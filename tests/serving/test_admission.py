@@ -53,24 +53,24 @@ async def flood(limit: int, paths: list[str]) -> tuple[int, list[list], list[int
 
 
 def test_what_is_beyond_the_bound_is_refused_at_once():
-    """19 at once where two are under way for long, 16 for a moment: three 503 that say when to come again."""
-    answered, refused, _ = asyncio.run(flood(2, ["/v1/recommendations"] * 19))
+    """Eleven at once where two are under way for long, eight for a moment: three 503 that say when to come again."""
+    answered, refused, _ = asyncio.run(flood(2, ["/v1/recommendations"] * 11))
     starts = [(sent[0]["status"], (b"retry-after", b"1") in sent[0]["headers"]) for sent in refused]
-    assert (answered, starts) == (16, [(503, True)] * 3)
+    assert (answered, starts) == (8, [(503, True)] * 3)
 
 
 @pytest.mark.parametrize(
     ("counts", "refused"),
     [
-        ([(0.0, 15), (4.9, 15)], [False, False]),  # a burst of less than five seconds
-        ([(0.0, 16)], [True]),  # as many as any burst may bring
-        ([(0.0, 16), (0.1, 9), (0.2, 2), (0.3, 1)], [True, True, True, False]),  # they end it
+        ([(0.0, 7), (4.9, 7)], [False, False]),  # a burst of less than five seconds
+        ([(0.0, 8)], [True]),  # as many as any burst may bring
+        ([(0.0, 8), (0.1, 5), (0.2, 2), (0.3, 1)], [True, True, True, False]),  # they end it
         ([(0.0, 2), (5.0, 2), (9.0, 2), (9.0, 1)], [False, True, True, False]),  # overload: two and no more
         ([(0.0, 3), (2.5, 1), (4.9, 3), (9.8, 3), (10.0, 3)], [False, False, False, False, True]),  # two bursts
     ],
 )
 def test_more_than_the_bound_is_taken_on_for_some_seconds(counts, refused):
-    """Bound 2, burst 16: when so many are under way at such instants, the next one is refused or not."""
+    """Bound 2, burst 8: when so many are under way at such instants, the next one is refused or not."""
     now = [0.0]
     gate = Gate(2, lambda _count: None, clock=lambda: now[0])
 

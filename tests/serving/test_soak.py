@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from itertools import repeat
 
 import pytest
 
@@ -69,3 +70,24 @@ def test_the_mix_is_mostly_offers_with_some_scores_and_purchases():
 def test_a_quantile_is_a_time_that_was_seen(share, expected):
     """Of 1 to 100 the 99% quantile is the hundredth: no time between two is made up."""
     assert quantile([float(each) for each in range(100, 0, -1)], share) == expected
+
+
+def test_the_peak_is_told_second_by_second(monkeypatch):
+    """A run of two parts has two rates, in which nothing that was answered before its end is missing."""
+    monkeypatch.setattr("tests.faults.soak_client.SECOND", 0.5)
+    client = Client(0, ["ann"])
+
+    async def served() -> None:
+        async def answer(reader, writer):
+            while await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(0.08)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        client._port = server.sockets[0].getsockname()[1]
+        client._requests = repeat(b"GET / HTTP/1.1\r\n\r\n")
+        await client.peak(1.0)
+
+    asyncio.run(served())
+    assert len(client.rates) == 2
+    assert 0 < sum(client.rates) * 0.5 <= len(client.times)  # parts are never shorter, answers may come after the end
