@@ -79,7 +79,7 @@ def _held(place: Path, pid: int, asking: "Asking", seconds: float, stretch: floa
     peaks = asking.peak((LOOKS - 1) * stretch / 10)
     asking.seen(BURST * max(peaks), stretch / 10)
     number = max(1, round(seconds / stretch))
-    _space(place, max(peaks) * (SHARE + 0.1) * number * stretch)
+    _space(place, (min(peaks) * SHARE + max(peaks) / 10) * number * stretch)
     rates: list[float] = []
     seen: list[dict[str, Any]] = []
     sizes: list[float] = []
@@ -155,10 +155,8 @@ def figures_of(found: Soaked, minutes: float) -> list[dict[str, Any]]:
     times = [each for seen in found.seen for each in seen["times"]]
     errors = sum(sum(seen["errors"].values()) for seen in found.seen)
     drift = (found.end / found.settled - 1) * 100
-    peak, longest = (
-        "peak, 16 connections, one worker, client on the same machine",
-        f"slowest of {len(found.seen)} stretches",
-    )
+    peak = "peak, 16 connections, one worker, client on the same machine"
+    longest = f"slowest of {len(found.seen)} stretches"
     return [
         figure(f"{name}: errors", errors, f"of {len(times) + errors}", COMMAND, at_most=0),
         figure(f"{name}: p99 from the time a request was due", quantile(times, 0.99), "ms", COMMAND, at_most=TARGET),
