@@ -37,6 +37,7 @@ def test_generated_parts_are_fresh(name: str) -> None:
 def test_python_blocks_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python blocks of a document run one after the other, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
+    # The blocks themselves say what must hold: any error of theirs is this test's.
     exec(compile("\n".join(blocks(name, "python")), name, "exec"), {"__name__": "documentation"})
 
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -165,11 +166,9 @@ def figures_of(found: Soaked, minutes: float) -> list[dict[str, Any]]:
         figure(f"{name}: slowest answer", max(times), "ms", COMMAND),
         figure(f"{name}: growth of memory without files", drift, "%", COMMAND, at_most=5),
         figure(f"{name}: memory at the end without files", found.end, "MB", COMMAND),
-        figure(f"{name}: requests a second held, mean", sum(found.rates) / len(found.rates), "/s", COMMAND),
+        figure(f"{name}: requests a second held, mean", fmean(found.rates), "/s", COMMAND),
         figure(f"{name}: {peak}, slowest second", min(found.peaks), "/s", COMMAND),
-        figure(
-            f"{name}: the same, mean of {len(found.peaks)} seconds", sum(found.peaks) / len(found.peaks), "/s", COMMAND
-        ),
+        figure(f"{name}: the same, mean of {len(found.peaks)} seconds", fmean(found.peaks), "/s", COMMAND),
         figure(f"{name}: the same, fastest second", max(found.peaks), "/s", COMMAND),
     ]
 

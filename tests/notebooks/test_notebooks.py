@@ -13,6 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     """Every cell of the notebook runs without an error, in a folder of its own."""
     notebook = nbformat.read(path, as_version=4)
+    # Raises the error of a cell, with the cell.
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
 
