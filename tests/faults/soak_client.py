@@ -1,8 +1,10 @@
-"""A client with a constant rate, as a process: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS`.
+"""A client that keeps a rate, as a process: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS [PID SHARE]`.
 
 Each request goes out at its time whether or not the former ones were answered, and its time counts from when it should
-have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). With rate 0, 16
-connections ask as fast as they are answered, and the answers of each second are told. It prints one JSON line.
+have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). The rate is constant,
+or begins as told and keeps the thread of process PID busy for SHARE of the time, however fast the machine lets it be.
+With rate 0, 16 connections ask as fast as they are answered. It prints one JSON line: errors, times and, of each second,
+the requests sent or (rate 0) answered.
 """
 
 import asyncio
@@ -11,16 +13,46 @@ import json
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 CONNECTIONS = 16
 MOST_CONNECTIONS = 2_000
 SECOND = 1.0
-"""A run at the peak is told in parts so long [s]."""
+"""Rates are told of parts so long [s]."""
+MOMENT = 0.25
+"""What a request costs is taken from those answered in so long a time [s]."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Pace = Callable[[int], float]
+"""Requests a second to ask now, when so many have been answered so far."""
+
+
+class Busy:
+    """The pace that keeps a thread busy for a share of the time, by what its last answers took of the processor.
+
+    Nothing answered in a `MOMENT` changes nothing: a thread that stands still is asked as before.
+    """
+
+    def __init__(self, share: float, rate: float, used: Callable[[], float]) -> None:
+        self._share, self._rate, self._used = share, rate, used
+        self._before: tuple[float, float, int] = time.perf_counter(), used(), 0
+
+    def __call__(self, answered: int) -> float:
+        at, used, known = self._before
+        now = time.perf_counter()
+        if now - at < MOMENT or answered == known:
+            return self._rate
+        self._before = now, self._used(), answered
+        self._rate = self._share * (answered - known) / max(self._before[1] - used, 1e-6)
+        return self._rate
+
+
+def used_by(pid: int) -> float:
+    """Time that the first thread of a process was on a processor [s]."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 class Client:
@@ -54,18 +86,21 @@ class Client:
         self._open += 1
         return await asyncio.open_connection("127.0.0.1", self._port)
 
-    async def constant(self, rate: float, seconds: float) -> None:
-        """`rate` requests a second for so long."""
-        start, tasks = time.perf_counter(), set()
-        for number in range(int(rate * seconds)):
-            due = start + number / rate
+    async def hold(self, pace: Pace, seconds: float) -> None:
+        """Requests at a pace for so long; `rates` are those sent in each `SECOND` [requests/s]."""
+        start, tasks, sent = time.perf_counter(), set(), Counter[int]()
+        due = start
+        while due < start + seconds:
             wait = due - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
             task = asyncio.create_task(self.ask(due))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            sent[int((due - start) / SECOND)] += 1
+            due += 1 / pace(len(self.times))
         await asyncio.gather(*tasks)
+        self.rates += [sent[part] / SECOND for part in range(int(seconds / SECOND))]
 
     async def peak(self, seconds: float) -> None:
         """As fast as answers come, by `CONNECTIONS` at once; `rates` are those of each `SECOND` [answers/s]."""
@@ -124,15 +159,18 @@ def quantile(times: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-def main(port: int, rate: float, seconds: float, customers: list[str]) -> None:
+def main(port: int, rate: float, seconds: float, customers: list[str], busy: tuple[int, float] | None) -> None:
     """Ask, then print what was seen."""
     client = Client(port, customers)
+    pace = Busy(busy[1], rate, partial(used_by, busy[0])) if busy else lambda answered: rate
     gc.freeze()
     gc.disable()  # a pause of the client would be counted as one of the service
-    asyncio.run(client.constant(rate, seconds) if rate else client.peak(seconds))
+    asyncio.run(client.hold(pace, seconds) if rate else client.peak(seconds))
     times = [round(took, 3) for took in client.times]
     print(json.dumps({"errors": client.errors, "times": times, "rates": client.rates}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), json.loads(Path(sys.argv[4]).read_text()))
+    port, rate, seconds, file, *busy = sys.argv[1:]
+    followed = (int(busy[0]), float(busy[1])) if busy else None
+    main(int(port), float(rate), float(seconds), json.loads(Path(file).read_text()), followed)

@@ -1,4 +1,4 @@
-"""The soak in seconds: a constant rate without errors, times counted from when a request was due."""
+"""The soak in seconds: a rate kept without errors, times counted from when a request was due."""
 
 import asyncio
 import json
@@ -9,12 +9,13 @@ from itertools import repeat
 import pytest
 
 from tests.faults import soak
-from tests.faults.soak_client import Client, quantile, requests_of
+from tests.faults.soak_client import Busy, Client, quantile, requests_of
 
 
 def test_seconds_at_a_share_of_the_peak_have_no_error(make_workspace, monkeypatch):
     """The run of half an hour, shortened and gentle: each request has its end, and none of them is an error."""
     monkeypatch.setattr(soak, "SHARE", 0.05)  # what a machine bears that has other things to do
+    monkeypatch.setattr(soak, "BUSY", 0.05)
     monkeypatch.setattr(soak, "BURST", 0.5)
     found = soak.soak(make_workspace().directory, 4.0, stretch=2.0)
     figures = soak.figures_of(found, 0.07)
@@ -24,7 +25,7 @@ def test_seconds_at_a_share_of_the_peak_have_no_error(make_workspace, monkeypatc
         errors.update(seen["errors"])
     unsent = sum(errors.pop(each, 0) for each in ("ConnectionError", "503"))
     answered = sum(len(seen["times"]) for seen in found.seen)
-    assert (dict(errors), answered + unsent) == ({}, sum(int(rate * 2.0) for rate in found.rates))
+    assert (dict(errors), answered + unsent) == ({}, sum(found.rates))
     assert {each["name"].partition(": ")[2] for each in figures if each["asked"]} == {
         "errors",
         "p99 from the time a request was due",
@@ -48,12 +49,45 @@ def test_a_service_that_stalls_is_not_asked_less():
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         client._port = server.sockets[0].getsockname()[1]
         client._requests = iter([b"GET / HTTP/1.1\r\n\r\n"] * 10)
-        await client.constant(10.0, 1.0)
+        await client.hold(lambda answered: 10.0, 1.0)
 
     asyncio.run(served())
     waits = sorted(client.times)
     assert (len(waits), dict(client.errors)) == (10, {})
     assert all(took > 80 * rank for rank, took in enumerate(waits, 1))
+
+
+def test_the_pace_is_a_share_of_what_the_thread_can_do_now(monkeypatch):
+    """Of 100 answers that took 50 ms of the processor 2,000 fit into a second: 1,400 are asked for a share of .7."""
+    now = clock(monkeypatch, 10.0, 10.25)
+    used = iter([3.0, 3.05])
+    pace = Busy(0.7, 500.0, lambda: next(used))
+    assert (pace(100), now) == (pytest.approx(1_400.0), [])
+
+
+def test_a_thread_that_stands_still_is_asked_as_before(monkeypatch):
+    """No answer in a second tells nothing of the machine, so the rate stays."""
+    clock(monkeypatch, 10.0, 11.0)
+    assert Busy(0.7, 500.0, lambda: 3.0)(0) == 500.0
+
+
+def test_the_pace_is_changed_by_whole_moments_only(monkeypatch):
+    """A tenth of a second after the last reading the rate is still the former one."""
+    clock(monkeypatch, 10.0, 10.1)
+    used = iter([3.0, 3.05])
+    assert Busy(0.7, 500.0, lambda: next(used))(100) == 500.0
+
+
+def clock(monkeypatch, *instants):
+    """The client's clock says these, one after the other; those left."""
+    left = list(instants)
+    monkeypatch.setattr("tests.faults.soak_client.time.perf_counter", lambda: left.pop(0))
+    return left
+
+
+def test_the_worker_is_kept_as_busy_as_the_share_of_the_peak_takes():
+    """Busy for .75 of the time it answered 1,500 a second, of a peak of 2,000: .7 of that need a fifteenth less."""
+    assert soak._busy([1_900.0, 2_100.0], [1_500.0], [0.75]) == pytest.approx(0.7)
 
 
 def test_the_mix_is_mostly_offers_with_some_scores_and_purchases():

@@ -1,0 +1,32 @@
+"""A champion of offers with as many trees as the figures of the service are asked for."""
+
+from pathlib import Path
+
+from recsys.data.files import read_text, replace_text
+from recsys.models.bundle import read_bundle, write_bundle
+from recsys.settings import load_settings
+from recsys.workspace import Workspace
+from training.fits import MODEL
+from training.models import MODELLING
+from training.tables import Pasts
+from training.windows import first_order, plan_training
+
+LEAST_TREES = 200
+
+
+def enlarge_champion(directory: Path, trees: int = LEAST_TREES) -> None:
+    """Let the ranker of a workspace's copy have `trees`, fitted as `barista train` does but for their number.
+
+    Training stops where more trees no longer help on the validation window, which may be before.
+    """
+    bundles = directory / "bundles" / "offers"
+    horizon = read_bundle(bundles / (read_text(bundles / "champion") or "").strip()).content.spec.horizon_days
+    settings = load_settings(workspace=directory)
+    pasts = Pasts(Workspace.open(settings).current_snapshot(), threads=settings.threads)
+    modelling, snapshot = MODELLING["offers"], pasts.snapshot
+    plan = plan_training(first_order(snapshot.history), snapshot.as_of, modelling.rules(horizon)).final
+    fit = modelling.fit(pasts, plan, seed=settings.seed, threads=settings.threads, trees={"ranker": trees})
+    contender = fit.contender(MODEL)
+    assert contender is not None, "the workspace's data are too few for trees"
+    write_bundle(bundles / str(trees), contender.content)
+    replace_text(bundles / "champion", str(trees))
