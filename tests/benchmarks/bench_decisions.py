@@ -22,8 +22,8 @@ from tests.benchmarks.measure import figure
 
 COMMAND = "make bench BENCH=decisions"
 CONNECTIONS = 16
-SECONDS = 4.0
-ROUNDS = 5
+SECONDS = 1.0
+ROUNDS = 25
 
 
 class Side(NamedTuple):
