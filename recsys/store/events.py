@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 import orjson
-from sqlalchemy import RowMapping, delete, func, select
+from sqlalchemy import RowMapping, func, select
 
 from recsys.data.looks import MOST_LOOKS, Look
 from recsys.data.tail import EventLine, OrderEvent, OrderRow, PackedOrders
@@ -228,11 +228,6 @@ class EventStore:
         query = select(func.count()).where(EVENTS.c.is_order, EVENTS.c.occurred_at > after)
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
-
-    def delete_customer(self, customer_id: str) -> int:
-        """Remove everything of a customer; how many events it was."""
-        with self._database.writing() as connection:
-            return int(connection.execute(delete(EVENTS).where(EVENTS.c.customer_id == customer_id)).rowcount)
 
     def remembered(self) -> Remembered:
         """How often newer orders did not have to be read again, since the process began."""

@@ -1,7 +1,7 @@
 """`make soak [MINUTES=30] [WORKSPACE=…]`: hold a service at 70% of its peak, count errors, watch its times and memory.
 
-The peak is what the machine gives at each moment: one that others share gives half as much for seconds, and 70% of a good
-second is more than all of a bad one. So the rate follows the time that the last answers took of the processor.
+The peak is what the machine gives at each moment: one that others share gives half as much for seconds, and 70% of a
+good second is more than all of a bad one. So the rate follows the time that the last answers took of the processor.
 
 Writes docs/figures/faults_soak.json and the tables rendered from it. Without a trained workspace a small one is made.
 """
@@ -42,7 +42,7 @@ LOOKS = 5
 """Runs at the peak before the first stretch; one, of a tenth of a stretch, comes before each other."""
 
 BUSY = 0.75
-"""Share of its time that the worker's thread is kept busy in the first stretch, nearly what `SHARE` of the peak takes."""
+"""Share of its time that the worker is kept busy in the first stretch, nearly what `SHARE` of the peak takes."""
 
 SETTLED = 0.1
 """Share of the time after which memory is compared."""

@@ -1,10 +1,10 @@
-"""A client that keeps a rate, as a process: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS [PID SHARE]`.
+"""A client that keeps a rate: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS [PID SHARE]`.
 
 Each request goes out at its time whether or not the former ones were answered, and its time counts from when it should
-have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). The rate is constant,
-or begins as told and keeps the thread of process PID busy for SHARE of the time, however fast the machine lets it be.
-With rate 0, 16 connections ask as fast as they are answered. It prints one JSON line: errors, times and, of each second,
-the requests sent or (rate 0) answered.
+have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). The rate is
+constant, or begins as told and keeps the first thread of process PID busy for SHARE of the time, however fast the
+machine lets it be. With rate 0, 16 connections ask as fast as they are answered. It prints one JSON line: errors, times
+and the requests of each second, sent or (rate 0) answered.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from recsys.data.history import order_key
 from recsys.data.looks import MOST_LOOKS
 from recsys.data.tail import EventLine, OrderEvent
 from recsys.errors import SettingsError, StoreError, StoreUnavailable
-from recsys.store import KINDS, Database, Event, EventStore
+from recsys.store import KINDS, Database, ErasureStore, Event, EventStore
 
 LATTE = EventLine("latte", 2.0, 700, 50)
 
@@ -111,17 +111,18 @@ def test_last_sequence_of_a_customer_ignores_others(store):
     assert (store.last_sequence("anna"), store.last_sequence("ben"), store.last_sequence("nobody")) == (1, 2, 0)
 
 
-def test_a_deleted_customer_is_gone_and_others_stay(store):
+def test_an_erased_customer_is_gone_and_others_stay(store):
     """Erasure takes one customer only."""
     store.append([purchase("e1"), purchase("e2"), purchase("e3", "ben")])
-    assert (store.delete_customer("anna"), store.orders_of("anna"), len(store.orders_of("ben"))) == (2, (), 1)
+    receipt = ErasureStore(store._database).erase("anna", 0)
+    assert (receipt.events, store.orders_of("anna"), len(store.orders_of("ben"))) == (2, (), 1)
 
 
 def test_sequence_numbers_are_never_used_again(store):
-    """A watermark taken before a deletion still separates old from new."""
+    """A watermark taken before an erasure still separates old from new."""
     store.append([purchase("e1")])
-    store.delete_customer("anna")
-    store.append([purchase("e2")])
+    ErasureStore(store._database).erase("anna", 0)
+    store.append([purchase("e2", occurred_at=2_000)])
     assert store.last_sequence() == 2
 
 

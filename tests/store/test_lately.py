@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from recsys.data.tail import EventLine, OrderEvent, PackedOrders
-from recsys.store import Database, Event, EventStore
+from recsys.store import Database, ErasureStore, Event, EventStore
 from recsys.store.lately import OVERHEAD, Lately
 
 
@@ -18,8 +18,8 @@ def stores(database_address: str) -> Iterator[tuple[EventStore, EventStore]]:
         each.close()
 
 
-def bought(event_id: str, customer_id: str = "anna", kind: str = "purchase") -> Event:
-    return Event(event_id, customer_id, kind, 1_000, (EventLine("latte"),))
+def bought(event_id: str, customer_id: str = "anna", kind: str = "purchase", at: int = 1_000) -> Event:
+    return Event(event_id, customer_id, kind, at, (EventLine("latte"),))
 
 
 def ids_of(store: EventStore, customer_id: str = "anna") -> list[str]:
@@ -40,7 +40,7 @@ def test_an_erasure_by_another_worker_counts_at_once(stores):
     one, other = stores
     one.append([bought("a")])
     ids_of(one)
-    other.delete_customer("anna")
+    ErasureStore(other._database).erase("anna", 0)
     assert (ids_of(one), "anna" in one._lately) == ([], False)
 
 
@@ -49,8 +49,8 @@ def test_what_was_bought_after_an_erasure_comes_alone(stores):
     one, other = stores
     one.append([bought("a")])
     ids_of(one)
-    other.delete_customer("anna")
-    other.append([bought("b")])
+    ErasureStore(other._database).erase("anna", 0)
+    other.append([bought("b", at=2_000)])
     assert ids_of(one) == ["b"]
 
 
