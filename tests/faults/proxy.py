@@ -30,12 +30,13 @@ class FaultProxy:
             self.reset()
 
     def reset(self) -> None:
-        """Break what is connected now."""
-        self._loop.call_soon_threadsafe(self._abort)
+        """Break what is connected now; nothing sent after this passes on a connection made before."""
+        asyncio.run_coroutine_threadsafe(self._abort(), self._loop).result(10)
 
-    def _abort(self) -> None:
+    async def _abort(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
+        await asyncio.sleep(0)  # sockets are closed by the loop's next round
 
     async def _serve(self, ready: threading.Event) -> None:
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -51,6 +52,8 @@ class FaultProxy:
         back, forth = await asyncio.open_unix_connection(self._upstream)
         self._writers |= {writer, forth}
         try:
+            if self._mode == "down":  # since it was accepted
+                await self._abort()
             await asyncio.gather(self._pump(reader, forth), self._pump(back, writer), return_exceptions=True)
         finally:
             self._writers -= {writer, forth}
