@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -49,7 +50,7 @@ class Recorder:
         counted: Callable[[Kept, int], object],
     ) -> None:
         self._store, self._journal, self._outage, self._counted = store, journal, outage, counted
-        self._queue: list[_Waiting] = []
+        self._queue: deque[_Waiting] = deque()
         self._wake = threading.Event()
         self._ending = False
         self._thread: threading.Thread | None = None
@@ -60,7 +61,7 @@ class Recorder:
     async def keep(self, record: DecisionRecord) -> bool:
         """True as soon as the decision is on a disk, of the database or of this machine; False if it is on none."""
         future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(record, future))
+        self._queue.append(_Waiting(record, future))  # never to another object: the thread takes from this one
         if self._thread is None:
             self.start()
         self._wake.set()
@@ -83,7 +84,7 @@ class Recorder:
         while True:
             asked = self._wake.wait(BUSY if self._looks else IDLE)
             self._wake.clear()
-            batch, self._queue = self._queue, []
+            batch = [self._queue.popleft() for _ in range(len(self._queue))]
             if batch:
                 began = time.perf_counter()
                 self._tell(batch, self._keep([each.record for each in batch]))

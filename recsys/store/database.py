@@ -260,11 +260,15 @@ def _sqlite(address: URL, turns: Callable[[], Turns]) -> Engine:
 def _lost(error: BaseException | None) -> bool:
     """Whether a driver's error says that the database can't be asked now.
 
-    For a connection that broke in the middle of an answer psycopg has a `DatabaseError` without an SQLSTATE.
+    Psycopg has a `DatabaseError` without an SQLSTATE for a connection that broke in the middle of an answer, and a
+    `ProgrammingError` where the pool, which asked whether it still stands, then puts its settings back.
     """
+    name = type(error).__name__
     if {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(error).__mro__}:
         return True
-    return type(error).__name__ == "DatabaseError" and getattr(error, "sqlstate", "") is None
+    if error is None or getattr(error, "sqlstate", "") is not None:
+        return False
+    return name == "DatabaseError" or (name == "ProgrammingError" and _lost(error.__context__))
 
 
 @contextmanager

@@ -28,8 +28,7 @@ def kept(store: Store, monkeypatch) -> list[float]:
         sleep=lambda seconds: (pauses.append(seconds), nap(seconds)), perf_counter=time.perf_counter
     )
     monkeypatch.setattr(recording, "time", clock)
-    journal = SimpleNamespace(waiting=list, release=lambda: None)
-    recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
+    recorder = recorder_of(store)
 
     async def keep() -> None:
         for _ in range(10):
@@ -41,6 +40,37 @@ def kept(store: Store, monkeypatch) -> list[float]:
         recorder.stop()
     assert sum(store.batches) == 40
     return pauses
+
+
+def test_a_decision_that_comes_while_others_are_taken_is_kept(monkeypatch):
+    """Between the question where to put it and the putting, the thread looks whether anything waits."""
+    store, waiting = Store(0.0), recording._Waiting
+
+    def late(*parts):
+        if recorder._thread is not None:
+            recorder._wake.set()
+            while recorder._wake.is_set():
+                time.sleep(0.001)
+            time.sleep(0.01)
+        return waiting(*parts)
+
+    monkeypatch.setattr(recording, "_Waiting", late)
+    recorder = recorder_of(store)
+
+    async def keep() -> list[bool]:
+        return [await asyncio.wait_for(recorder.keep(SimpleNamespace()), 5) for _ in range(3)]
+
+    try:
+        kept = asyncio.run(keep())
+    finally:
+        recorder.stop()
+    assert (kept, store.batches) == ([True] * 3, [1] * 3)
+
+
+def recorder_of(store: Store) -> Recorder:
+    """One that has a journal with nothing in it."""
+    journal = SimpleNamespace(waiting=list, release=lambda: None)
+    return Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
 
 
 def test_quick_commits_are_kept_apart(monkeypatch):

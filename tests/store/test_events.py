@@ -239,11 +239,22 @@ class Broken:
         raise self._error
 
 
+def after(first: Exception, error: Exception) -> Exception:
+    """`error` as one raised while `first` was dealt with."""
+    error.__context__ = first
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (psycopg.DatabaseError("server closed the connection unexpectedly"), StoreUnavailable),
         (psycopg.errors.AdminShutdown("terminating connection"), StoreUnavailable),
+        (
+            after(psycopg.OperationalError("lost"), psycopg.ProgrammingError("can't change 'autocommit'")),
+            StoreUnavailable,
+        ),
+        (psycopg.ProgrammingError("can't adapt"), StoreError),
         (psycopg.errors.DataException("no such number"), StoreError),
         (sqlite3.DatabaseError("database disk image is malformed"), StoreError),
     ],
