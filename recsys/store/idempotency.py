@@ -104,9 +104,10 @@ class AnswerStore:
                 connection.execute(CUSTOMERS.insert(), rows)
 
     def forget(self, owner: str, key: str) -> None:
-        """Give a claimed key back: the request failed and may be sent again."""
+        """Give a claimed key back: the request failed and may be sent again; an answer kept under it stays."""
+        mine = and_(ANSWERS.c.owner == owner, ANSWERS.c.idempotency_key == key, ANSWERS.c.status.is_(None))
         with self._database.writing() as connection:
-            _forget(connection, owner, key)
+            connection.execute(delete(ANSWERS).where(mine))
 
     def purge(self, now: int | None = None) -> int:
         """Remove what is older than `KEPT`; how many answers it was."""

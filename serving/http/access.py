@@ -10,6 +10,7 @@ from starlette.types import Scope
 from recsys.errors import SettingsError, StoreUnavailable
 from recsys.settings import LOOPBACK, Settings
 from recsys.store import Key
+from serving.http.asking import Ask
 from serving.http.keyring import Keyring
 from serving.http.problems import Problem
 from serving.http.requests import header_of
@@ -37,8 +38,9 @@ class Access:
         *,
         tokens: Tokens | None = None,
         fetches: bool = True,
+        ask: Ask = run_sync,
     ) -> None:
-        self.ring, self._clock, self._tokens, self._fetches = ring, clock, tokens, fetches
+        self.ring, self._clock, self._tokens, self._fetches, self._ask = ring, clock, tokens, fetches, ask
 
     @property
     def asks(self) -> bool:
@@ -59,7 +61,7 @@ class Access:
             StoreUnavailable: the key can't be looked up now.
         """
         key = self.at_once(request.scope, scopes)
-        return self._let_in(await run_sync(self.ring.fetch, bearer(request.scope)), scopes) if key is None else key
+        return self._let_in(await self._ask(self.ring.fetch, bearer(request.scope)), scopes) if key is None else key
 
     def at_once(self, scope: Scope, scopes: tuple[str, ...]) -> Key | None:
         """As `check`, without waiting: None for a key that has to be looked for in the store.
@@ -76,7 +78,7 @@ class Access:
         if self._tokens is not None and self._tokens.reads(text):
             return self._let_in(self._tokens.key(text), scopes)
         key = self.ring.known(text)
-        return None if key is None and self._fetches else self._let_in(key, scopes)
+        return None if key is None and self._fetches and self.ring.may_keep(text) else self._let_in(key, scopes)
 
     def _let_in(self, key: Key | None, scopes: tuple[str, ...]) -> Key:
         """The key that was found, if it opens what takes one of `scopes`."""

@@ -87,7 +87,7 @@ def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | 
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
     service.begin()
     metrics.askings.append(partial(_remembered, state.workspace, metrics, Counter()))
-    guards = Guards.of(state.workspace)
+    guards = Guards.of(state.workspace, service.ask)
     health = Health(service)
     health.look()
     lifespan = partial(_lifespan, service, metrics, guards, health)

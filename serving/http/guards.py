@@ -11,6 +11,7 @@ from starlette.responses import Response
 from recsys.store import AnswerStore, Key, KeyStore, LimitStore
 from recsys.workspace import Workspace
 from serving.http.access import Access
+from serving.http.asking import Ask
 from serving.http.direct import Prompt
 from serving.http.idempotency import HEADER, Idempotency
 from serving.http.keyring import Keyring
@@ -28,8 +29,10 @@ class Guards:
         self.access, self._limiter, self._idempotency = access, limiter, idempotency
 
     @classmethod
-    def of(cls, workspace: Workspace) -> Self:
+    def of(cls, workspace: Workspace, ask: Ask) -> Self:
         """The guards a workspace's settings ask for; the keys are read. A tenant's never stand open.
+
+        Requests `ask` the database.
 
         Raises:
             SettingsError: the public keys of access tokens can't be used.
@@ -38,9 +41,9 @@ class Guards:
         alone = settings.tenants is None
         ring = Keyring(settings.api_key, lambda: KeyStore(workspace.database()), always=not alone)
         ring.refresh()
-        access = Access(ring, tokens=Tokens.of(settings), fetches=alone)
-        limiter = Limiter(settings.rate_limit, settings.rate_window, lambda: LimitStore(workspace.database()))
-        return cls(access, limiter, Idempotency(lambda: AnswerStore(workspace.database())))
+        access = Access(ring, tokens=Tokens.of(settings), fetches=alone, ask=ask)
+        limiter = Limiter(settings.rate_limit, settings.rate_window, lambda: LimitStore(workspace.database()), ask=ask)
+        return cls(access, limiter, Idempotency(lambda: AnswerStore(workspace.database()), ask=ask))
 
     def refresh(self) -> None:
         """Read the keys anew and drop kept answers that are too old; not on the event loop."""
@@ -58,7 +61,7 @@ class Guards:
             if self._limiter.limits:
                 request.scope["state"]["headers"] = await self._limiter.take(key.key_id)
             if operation.writes and HEADER in request.headers:
-                return await self._idempotency.answer(request, _owner(key), handler)
+                return await self._idempotency.answer(request, _owner(key), handler, outlasts=operation.outlasts)
             return await handler(request)
 
         return guarded

@@ -10,8 +10,9 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
-from recsys.errors import StoreError
-from recsys.store.idempotency import AnswerStore, Kept
+from recsys.errors import StoreError, StoreFull, StoreUnavailable
+from recsys.store.idempotency import AnswerStore, Begun, Kept
+from serving.http.asking import Ask
 from serving.http.problems import FieldFault, Problem
 from serving.http.requests import invalid, limited_body
 
@@ -28,25 +29,29 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Idempotency:
     """Runs writes that carry a key once, over the answers kept in the store."""
 
-    def __init__(self, store: Callable[[], AnswerStore], clock: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._clock = store, clock
+    def __init__(
+        self, store: Callable[[], AnswerStore], clock: Callable[[], float] = time.monotonic, ask: Ask = run_sync
+    ) -> None:
+        self._store, self._clock, self._ask = store, clock, ask
         self._purge_at = clock() + PURGE_SECONDS
         self._owed: set[tuple[str, str]] = set()
 
     def purge(self) -> None:
         """Give back keys the store could not take before; now and then drop the answers that are too old."""
-        for owner, key in tuple(self._owed):
-            self._give_back(owner, key)
+        with suppress(StoreError):
+            for owner, key in tuple(self._owed):
+                self._give_back(owner, key)
         if self._clock() < self._purge_at:
             return
         self._purge_at = self._clock() + PURGE_SECONDS
         with suppress(StoreError):
             self._store().purge()
 
-    async def answer(self, request: Request, owner: str, handler: Handler) -> Response:
+    async def answer(self, request: Request, owner: str, handler: Handler, *, outlasts: bool = False) -> Response:
         """The answer of `handler`, or the one kept under the request's key for the same request of the same owner.
 
         An answer that is no success is not kept: nothing was done, and the request may be sent again.
+        With the store out of reach one that `outlasts` it is answered anew, and the key stays as it was.
 
         Raises:
             Problem: 409 while the first one runs, 422 for another request under the key or a strange key.
@@ -57,35 +62,58 @@ class Idempotency:
             return await handler(request)
         _check(key)
         fingerprint = await _fingerprint(request)
-        if (owner, key) in self._owed:
-            await run_sync(self._give_back, owner, key)
-        begun = await run_sync(self._store().begin, owner, key, fingerprint)
+        try:
+            begun = await self._begin(owner, key, fingerprint)
+        except StoreUnavailable:
+            if outlasts:
+                return await handler(request)
+            raise
         if begun.kept is not None:
             return Response(begun.kept.body, begun.kept.status, {REPLAYED: "true"}, begun.kept.media_type)
         if begun.state != "run":
             raise _conflict(begun.state)
         return await self._run(request, owner, key, handler)
 
+    async def _begin(self, owner: str, key: str, fingerprint: str) -> Begun:
+        """Claim a key; one that may be claimed although nobody said so in time is given back later."""
+        asked: list[str] = []
+
+        def begin() -> Begun:
+            asked.append(key)
+            return self._store().begin(owner, key, fingerprint)
+
+        if (owner, key) in self._owed:
+            await self._ask(self._give_back, owner, key)
+        try:
+            return await self._ask(begin)
+        except StoreUnavailable as error:
+            if asked and not isinstance(error, StoreFull):
+                self._owed.add((owner, key))
+            raise
+
     async def _run(self, request: Request, owner: str, key: str, handler: Handler) -> Response:
         request.state.customers = frozenset()
         try:
             response = await handler(request)
         except BaseException:
-            await run_sync(self._give_back, owner, key)
+            self._owed.add((owner, key))
+            with suppress(StoreError):
+                await self._ask(self._give_back, owner, key)
             raise
         kept = Kept(response.status_code, response.media_type or "", bytes(response.body))
         try:
-            await run_sync(self._store().finish, owner, key, kept, request.state.customers)
+            await self._ask(self._finish, owner, key, kept, request.state.customers)
         except StoreError:  # done, but a repetition can't be told so: every write finds out by itself what is done
             self._owed.add((owner, key))
         return response
 
+    def _finish(self, owner: str, key: str, kept: Kept, customers: frozenset[str]) -> None:
+        self._store().finish(owner, key, kept, customers)
+
     def _give_back(self, owner: str, key: str) -> None:
-        """Let the next request with a key run; with the store out of reach, as soon as it is back."""
-        self._owed.add((owner, key))
-        with suppress(StoreError):
-            self._store().forget(owner, key)
-            self._owed.discard((owner, key))
+        """Let the next request with a key run."""
+        self._store().forget(owner, key)
+        self._owed.discard((owner, key))
 
 
 async def _fingerprint(request: Request) -> str:

@@ -103,11 +103,16 @@ class Keyring:
         digest = digest_of(text)
         if self._setting is not None and hmac.compare_digest(digest, self._setting):
             return self._setting_opens
-        if not text.startswith(PREFIX):
+        if not self.may_keep(text):
             return None
         if self._read is None or self._monotonic() - self._read.at > HONOURED:
             raise StoreUnavailable("The keys can't be read now", cure="Check the database")
         return self._read.keys.get(digest)
+
+    @staticmethod
+    def may_keep(text: str) -> bool:
+        """Whether a text reads like a key of the store, so that looking for it there is of use."""
+        return text.startswith(PREFIX)
 
     def fetch(self, text: str) -> Key | None:
         """The key that reads `text` from the store itself: one made since the last refresh; None for another.
@@ -115,4 +120,4 @@ class Keyring:
         Raises:
             StoreUnavailable: it can't be looked up now.
         """
-        return self._store().find(digest_of(text)) if text.startswith(PREFIX) else None
+        return self._store().find(digest_of(text)) if self.may_keep(text) else None

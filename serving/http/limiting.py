@@ -11,7 +11,8 @@ from anyio.to_thread import run_sync
 
 from recsys.errors import StoreUnavailable
 from recsys.store import LimitStore
-from recsys.store.limits import ahead
+from recsys.store.limits import Lease, ahead
+from serving.http.asking import Ask
 from serving.http.problems import Problem
 
 MOST_CALLERS = 10_000
@@ -37,9 +38,14 @@ class Limiter:
     """
 
     def __init__(
-        self, quota: int, seconds: int, store: Callable[[], LimitStore], clock: Callable[[], float] = time.time
+        self,
+        quota: int,
+        seconds: int,
+        store: Callable[[], LimitStore],
+        clock: Callable[[], float] = time.time,
+        ask: Ask = run_sync,
     ) -> None:
-        self._quota, self._seconds, self._store, self._clock = quota, seconds, store, clock
+        self._quota, self._seconds, self._store, self._clock, self._ask = quota, seconds, store, clock, ask
         self._shares: dict[str, _Share] = {}
 
     @property
@@ -92,7 +98,7 @@ class Limiter:
 
     async def _lease(self, caller: str, share: _Share) -> None:
         try:
-            lease = await run_sync(self._store().lease, caller, share.window, self._quota, self._seconds)
+            lease = await self._ask(self._new_lease, caller, share.window)
         except StoreUnavailable:
             LOG.warning("limits not shared")
             share.tokens, share.left = self._quota, 0
@@ -100,6 +106,9 @@ class Limiter:
         share.window = lease.window
         share.tokens += lease.granted
         share.left = lease.left
+
+    def _new_lease(self, caller: str, window: int) -> Lease:
+        return self._store().lease(caller, window, self._quota, self._seconds)
 
     def _headers(self, share: _Share) -> dict[str, str]:
         ends = (share.window + 1) * self._seconds - self._clock()

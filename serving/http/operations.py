@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from anyio import fail_after
 from anyio.to_thread import run_sync
 from starlette.convertors import Convertor
 from starlette.requests import Request
@@ -19,7 +18,7 @@ from serving.http.health_bodies import HealthBody, LiveBody
 from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.people import People
 from serving.http.requests import lines_of_header, path_text, read_body, read_query
-from serving.http.service import Service, no_database
+from serving.http.service import Service
 from serving.http.shadowing import ShadowBody, shadow_body
 from serving.http.timing_bodies import TimingBody, TimingQuery
 from serving.http.whole import Json
@@ -27,10 +26,6 @@ from serving.laps import Laps
 
 Handler = Callable[[Request], Awaitable[Response] | Response]
 """Answers a request; a plain function where it never waits."""
-
-
-WRITE_WITHIN = 1.5
-"""When a write is given up [s]; it may still be kept, which a repetition finds out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +37,7 @@ class Operation:
     problems  kinds of problems it can answer with, besides those every operation has
     public    answers without a key
     scopes    a key needs one of them; one with `admin` needs none
+    outlasts  answers while the database is lost, too; then anew under an `Idempotency-Key` that can't be looked up
     tagged    answers carry an `ETag` and are 304 without a body when `If-None-Match` names it
     """
 
@@ -56,6 +52,7 @@ class Operation:
     problems: tuple[str, ...] = ()
     public: bool = False
     scopes: tuple[Scope, ...] = ("admin",)
+    outlasts: bool = False
     tagged: bool = False
 
     @property
@@ -107,7 +104,7 @@ def operations(service: Service, metrics: Metrics, health: Health | None = None)
     return (
         *_decisions(service, metrics),
         *_foretold(service, metrics),
-        *_people(People(service)),  # before the others: an id may hold slashes
+        *_people(service, People(service)),  # before the others: an id may hold slashes
         *_customers(service),
         *_reports(service, metrics),
         *_shadow(service, metrics),
@@ -142,6 +139,7 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
             b.RecommendationRequest,
             problems=("no-model",),
             scopes=("recommend",),
+            outlasts=True,
         ),
         Operation(
             "GET",
@@ -245,10 +243,10 @@ def _customers(service: Service) -> tuple[Operation, ...]:
     )
 
 
-def _people(people: People) -> tuple[Operation, ...]:
+def _people(service: Service, people: People) -> tuple[Operation, ...]:
     async def erase(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        return json_answer(await run_sync(people.erase, path_text(request, "customer_id")))
+        return json_answer(await service.ask(people.erase, path_text(request, "customer_id")))
 
     async def export(request: Request) -> Response:
         read_query(request, b.NoQuery)
@@ -274,12 +272,7 @@ def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         read_query(request, b.NoQuery)
         batch = await read_body(request, b.EventBatch)
         request.state.customers = frozenset(each.customer_id for each in batch.events)
-        try:
-            with fail_after(WRITE_WITHIN):
-                answer = await run_sync(service.report, batch.events, abandon_on_cancel=True)
-        except TimeoutError:
-            service.lost()
-            raise no_database() from None
+        answer = await service.ask(service.report, batch.events)
         for outcome in answer.outcomes:
             metrics.events.labels(outcome.outcome).inc()
         return json_answer(answer)

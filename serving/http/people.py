@@ -6,12 +6,12 @@ from recsys.data.clock import to_iso
 from recsys.data.ids import ABSENT
 from recsys.data.tail import rows_at
 from recsys.data.told import told_row
-from recsys.errors import StoreFull, StoreUnavailable
 from recsys.store.export import decisions_of, events_of
+from serving.http.asking import no_database
 from serving.http.bodies import ErasureBody, ExportBody, ReportedBody
 from serving.http.facts import orders_of
 from serving.http.problems import Problem
-from serving.http.service import Service, no_database
+from serving.http.service import Service
 
 
 class People:
@@ -25,21 +25,12 @@ class People:
         """Forget a customer, known or not: an answer tells nobody whether there was one by more than counts.
 
         Raises:
-            Problem: 503 while the database can't be reached; nothing was erased.
-            StoreFull: no space is left; nothing was erased.
+            StoreUnavailable: the database can't be reached or has no space left; nothing was erased.
         """
         state, workspace = self._service.state, self._service.workspace
         snapshot = state.current().snapshot
         upto = max(workspace.as_of(snapshot), snapshot.as_of)
-        if self._service.outage.now:
-            raise no_database()
-        try:
-            receipt = workspace.erasures().erase(customer_id, upto)
-        except StoreUnavailable as error:
-            self._service.outage.begin(error)
-            if isinstance(error, StoreFull):
-                raise
-            raise no_database() from error
+        receipt = workspace.erasures().erase(customer_id, upto)
         state.erased.refresh()
         zone = snapshot.facts.timezone
         return ErasureBody(
@@ -55,7 +46,8 @@ class People:
         """Everything held of a customer.
 
         Raises:
-            Problem: 404 when that is nothing, 503 while the database can't be reached.
+            Problem: 404 when that is nothing.
+            StoreUnavailable: the database can't be reached.
         """
         if self._service.outage.now:
             raise no_database()

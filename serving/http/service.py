@@ -7,11 +7,12 @@ from recsys.data.clock import to_iso
 from recsys.data.looks import looks_since
 from recsys.decisioning.answers import Novelty, OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
-from recsys.errors import ClockError, StoreFull, StoreUnavailable
+from recsys.errors import ClockError, StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
 from recsys.workspace import Workspace
 from serving.answers import MODELS
 from serving.challengers import Challengers
+from serving.http.asking import Asking, no_database
 from serving.http.bodies import (
     CustomerBody,
     DecisionBody,
@@ -73,6 +74,7 @@ class Service:
         self._common: tuple[Loaded, Digest] | None = None
         self.shadow = shadow or Shadow(Challengers(state.workspace), 0.0, 0, lambda _seen: None, lambda _fate: None)
         self.outage = Outage(lambda: state.workspace.decisions().find(""))
+        self.ask = Asking(self.outage)
         self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
 
     def begin(self) -> None:
@@ -119,12 +121,14 @@ class Service:
         """A recorded decision, from the database or the journals.
 
         Raises:
-            Problem: 404 for one never recorded, 503 while the database can't be asked.
+            Problem: 404 for one never recorded.
+            StoreUnavailable: the database can't be asked.
         """
         facts = self.state.current().snapshot.facts
         record = self.workspace.journal().find(decision_id)
         if record is None:
-            self._refuse_in_outage()
+            if self.outage.now:
+                raise no_database()
             record = self.workspace.decisions().find(decision_id)
         if record is None:
             raise Problem("unknown-decision", "No such decision is recorded.")
@@ -196,24 +200,13 @@ class Service:
         """Keep events durably; each counts in every answer after this one.
 
         Raises:
-            Problem: 422 for what can't be kept, 503 while the database can't be reached.
-            StoreFull: no space is left; nothing was kept.
+            Problem: 422 for what can't be kept.
+            StoreUnavailable: the database can't be reached or has no space left; nothing was kept.
         """
         loaded = self.state.current()
         as_of = self._as_of(loaded)
         events = read_events(reports, loaded.snapshot, as_of)
-        self._refuse_in_outage()
-        try:
-            return keep(self.store, events, reports, loaded.snapshot, as_of)
-        except StoreUnavailable as error:
-            self.outage.begin(error)
-            if isinstance(error, StoreFull):
-                raise
-            raise no_database() from error
-
-    def lost(self) -> None:
-        """The database did not answer a write in time."""
-        self.outage.begin(StoreUnavailable("The database did not answer in time"))
+        return keep(self.store, events, reports, loaded.snapshot, as_of)
 
     def models(self) -> ModelsBody:
         """The models that answer, and why others don't."""
@@ -282,11 +275,6 @@ class Service:
             self._common = loaded, begun(loaded.snapshot.snapshot_id, tuple(loaded.versions.items()), self._terms)
         return self._common[1]
 
-    def _refuse_in_outage(self) -> None:
-        """Nobody waits for a database that is known to be lost; raises `Problem` 503."""
-        if self.outage.now:
-            raise no_database()
-
     def _run_of(
         self, loaded: Loaded, customer_id: str, tail: Tail, as_of: int, customer: int | None = None
     ) -> ScoreRun | None:
@@ -315,16 +303,6 @@ class Service:
                 "The imported purchases name no products: import them with a product column, then run `barista train`"
             )
         return "Run `barista check` to see what the data can carry, then `barista train`"
-
-
-def no_database() -> Problem:
-    """The answer to a write nobody can keep now."""
-    return Problem(
-        "store-unavailable",
-        "The database can't be reached; nothing was kept.",
-        cure="Send it again: events and requests with an Idempotency-Key are kept once",
-        headers={"Retry-After": "1"},
-    )
 
 
 def offer_request(body: RecommendationRequest, minor_digits: int) -> OfferRequest:

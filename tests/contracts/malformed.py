@@ -23,7 +23,7 @@ from recsys.testing.builders import random_snapshot
 from recsys.testing.published import publish_models, publish_snapshot
 from recsys.workspace import Workspace
 from serving.answers import open_answers
-from serving.http import operations
+from serving.http import asking
 from serving.http.app import create_app
 from serving.http.state import State
 
@@ -306,7 +306,7 @@ def patient_app(state: State) -> FastAPI:
 def block(place: Path, numbers: range, *, keyed: bool) -> dict[str, Any]:
     """The attack of these numbers on a service of its own, with a key or without one."""
     app = patient_app(small_state(place, **({"api_key": KEY} if keyed else {})))
-    with mock.patch.object(operations, "WRITE_WITHIN", 60):
+    with mock.patch.object(asking, "WITHIN", 60):
         return asyncio.run(attack(app, numbers, with_key if keyed else lambda sent, _number: sent))
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ RESETS = 100
 LIMIT = 30.0
 """When a service that does not recover is given up [s]."""
 
+KEY = "Idempotency-Key"
 EVENT = {"type": "purchase", "customer_id": "c0001", "lines": [{"product_id": "tea", "quantity": 1, "amount": 2.1}]}
 
 
@@ -45,22 +47,33 @@ def run() -> list[dict[str, Any]]:
 
 
 def _broken(server: PostgresServer, mode: Mode) -> list[dict[str, Any]]:
-    seen: dict[str, list[float]] = {"refused": [], "read": [], "recovered": []}
-    counts = {"wrong": 0, "unrecorded": 0}
+    seen, counts = _nothing_seen()
     with _proxied(server) as (proxy, workspace, http):
         for number in range(ROUNDS):
             _round(partial(proxy.set, mode), partial(proxy.set, "pass"), http, f"{mode}-{number}", seen, counts)
         kept = workspace.events().count()
     return [
-        figure(f"database {mode}: slowest 503 of a write", max(seen["refused"]), "s", COMMAND, at_most=2),
+        *_refusals(f"database {mode}", seen),
         figure(f"database {mode}: slowest read, marked stale", max(seen["read"]), "s", COMMAND),
         figure(f"database {mode}: slowest recovery of writes", max(seen["recovered"]), "s", COMMAND, at_most=5),
         figure(
             f"database {mode}: answers other than 503, or reads not marked", counts["wrong"], "", COMMAND, at_most=0
         ),
         figure(f"database {mode}: offers kept nowhere", counts["unrecorded"], "", COMMAND, at_most=0),
-        figure(f"database {mode}: acknowledged events lost", 2 * ROUNDS - kept, f"of {2 * ROUNDS}", COMMAND, at_most=0),
+        figure(f"database {mode}: acknowledged events lost", 3 * ROUNDS - kept, f"of {3 * ROUNDS}", COMMAND, at_most=0),
     ]
+
+
+def _nothing_seen() -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Times by what was asked, and counts of what went wrong, before the first round."""
+    return {each: [] for each in (*WRITES, "offer", "read", "recovered")}, {"wrong": 0, "unrecorded": 0}
+
+
+def _refusals(what: str, seen: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """How long each kind of write took to be refused, and offers under a key to be made anew."""
+    said = {"report": "503 of a write", "keyed": "503 of a keyed write", "erase": "503 of an erasure"}
+    said["offer"] = "answer to offers under a key"
+    return [figure(f"{what}: slowest {text}", max(seen[name]), "s", COMMAND, at_most=2) for name, text in said.items()]
 
 
 @contextmanager
@@ -94,8 +107,7 @@ def _reset(server: PostgresServer) -> list[dict[str, Any]]:
 
 def _locked() -> list[dict[str, Any]]:
     """SQLite in the hands of another program."""
-    seen: dict[str, list[float]] = {"refused": [], "read": [], "recovered": []}
-    counts = {"wrong": 0, "unrecorded": 0}
+    seen, counts = _nothing_seen()
     with tempfile.TemporaryDirectory() as place:
         workspace = small_workspace(Path(place) / "workspace")
         other = Database.open(workspace.directory / "barista.db")
@@ -107,12 +119,12 @@ def _locked() -> list[dict[str, Any]]:
             kept = workspace.events().count()
         other.close()
     return [
-        figure("SQLite locked: slowest 503 of a write", max(seen["refused"]), "s", COMMAND, at_most=2),
+        *_refusals("SQLite locked", seen),
         figure("SQLite locked: slowest read", max(seen["read"]), "s", COMMAND),
         figure("SQLite locked: slowest recovery of writes", max(seen["recovered"]), "s", COMMAND, at_most=5),
         figure("SQLite locked: answers other than 503", counts["wrong"], "", COMMAND, at_most=0),
         figure("SQLite locked: offers kept nowhere", counts["unrecorded"], "", COMMAND, at_most=0),
-        figure("SQLite locked: acknowledged events lost", 2 * ROUNDS - kept, f"of {2 * ROUNDS}", COMMAND, at_most=0),
+        figure("SQLite locked: acknowledged events lost", 3 * ROUNDS - kept, f"of {3 * ROUNDS}", COMMAND, at_most=0),
     ]
 
 
@@ -125,25 +137,55 @@ def _round(
     counts: dict[str, int],
     stale: bool | None = True,
 ) -> None:
-    """Break, write, read, mend, write until it is kept; `stale` is what reads must say meanwhile, None for either."""
+    """Break, write, read, mend, write until all is kept; `stale` is what reads must say meanwhile, None for either.
+
+    The kinds of writes take turns in finding the outage. Nothing sent under a key is done twice.
+    """
     _report(http, f"{prefix}-before").raise_for_status()
     break_it()
-    for _ in range(3):
-        start = time.perf_counter()
-        answer = _report(http, f"{prefix}-after")
-        seen["refused"].append(time.perf_counter() - start)
+    turn = next(TURNS)
+    for name in (*KINDS[turn:], *KINDS[:turn]):
+        answer = _timed(seen[name], partial(WRITES[name], http, prefix))
         counts["wrong"] += answer.status_code != 503 or "retry-after" not in answer.headers
-        start = time.perf_counter()
-        offers = http.post("/v1/recommendations", json={"customer_id": "c0001"}).json()
-        seen["read"].append(time.perf_counter() - start)
-        counts["wrong"] += stale is not None and offers["stale"] != stale
-        counts["unrecorded"] += not offers["recorded"]
+        for kind, key in (("read", {}), ("offer", {KEY: f"{prefix}-offer"})):
+            offers = _timed(seen[kind], partial(_offers, http, key)).json()
+            counts["wrong"] += stale is not None and offers["stale"] != stale
+            counts["unrecorded"] += not offers["recorded"]
     mend()
     start = time.perf_counter()
-    while _report(http, f"{prefix}-after").status_code != 200 and time.perf_counter() - start < LIMIT:
-        time.sleep(0.05)
+    for name in KINDS:
+        while WRITES[name](http, prefix).status_code != 200 and time.perf_counter() - start < LIMIT:
+            time.sleep(0.05)
     seen["recovered"].append(time.perf_counter() - start)
+    counts["wrong"] += "idempotency-replayed" not in _keyed(http, prefix).headers
 
 
-def _report(http: httpx.Client, event_id: str) -> httpx.Response:
-    return http.post("/v1/events", json={"events": [EVENT | {"event_id": event_id}]})
+def _timed(times: list[float], ask: Callable[[], httpx.Response]) -> httpx.Response:
+    start = time.perf_counter()
+    answer = ask()
+    times.append(time.perf_counter() - start)
+    return answer
+
+
+def _offers(http: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+    return http.post("/v1/recommendations", json={"customer_id": "c0001"}, headers=headers).raise_for_status()
+
+
+def _report(http: httpx.Client, event_id: str, **headers: str) -> httpx.Response:
+    return http.post("/v1/events", json={"events": [EVENT | {"event_id": event_id}]}, headers=headers)
+
+
+def _keyed(http: httpx.Client, prefix: str) -> httpx.Response:
+    return _report(http, f"{prefix}-keyed", **{KEY: f"{prefix}-keyed"})
+
+
+WRITES: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {
+    "report": lambda http, prefix: _report(http, f"{prefix}-after"),
+    "keyed": _keyed,
+    "erase": lambda http, _prefix: http.delete("/v1/customers/c0002"),
+}
+"""Writes of a round by kind; nothing counted is about the customer who is erased."""
+
+KINDS = tuple(WRITES)
+TURNS = cycle(range(len(KINDS)))
+"""Which kind of write finds the next outage."""

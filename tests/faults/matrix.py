@@ -69,8 +69,8 @@ ROWS = (
     ),
     Row(
         "the database is down: connections are reset",
-        "writes answer 503 with `Retry-After`; offers and scores come from the snapshot alone, `stale: true`; "
-        "`/health/ready` says `degraded`; heals by itself",
+        "writes, with a key and without, and erasures answer 503 with `Retry-After`; offers, with a key too, and "
+        "scores come from the snapshot alone, `stale: true`; `/health/ready` says `degraded`; heals by itself",
         "tests/serving/test_outages.py",
         "faults_outage",
         "database down:",
@@ -84,7 +84,8 @@ ROWS = (
     ),
     Row(
         "the database is stalled: accepts everything, answers nothing",
-        "the same, after the first request waited `database_patience` (1 s) for an answer, 2 s for a new connection",
+        "the same, after the first request waited: a write 1.5 s, a read `database_patience` (1 s) for an answer, "
+        "2 s for a new connection",
         "tests/serving/test_outages.py",
         "faults_outage",
         "database stall:",

@@ -139,3 +139,18 @@ def test_a_journal_goes_on_in_its_file_when_there_is_space(disk):
     disk.free()
     journal.append([decision(2)])
     assert [journal.find(decision(number).decision_id) is not None for number in (1, 2, 50)] == [True, True, False]
+
+
+def test_without_space_offers_under_a_key_are_made_anew(stored, disk, purchase):
+    """What has to be kept under a key is 507, offers go to the journal; with space the key counts again."""
+    disk.fill()
+    reported(stored, purchase, "full")
+    key = {"Idempotency-Key": "one"}
+
+    def offers():
+        return stored.http.post("/v1/recommendations", json={"customer_id": "ann"}, headers=key)
+
+    seen = [offers() for _ in range(200)]
+    assert ({each.status_code for each in seen}, seen[-1].json()["recorded"]) == ({200}, True)
+    disk.free()
+    assert wait_for(lambda: "idempotency-replayed" in offers().headers)

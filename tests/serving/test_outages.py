@@ -1,8 +1,13 @@
 """A database that is down, stalled or reset: writes are refused, reads go on, nothing acknowledged is lost."""
 
+import time
+from threading import Event as Signal
+
 import pytest
 
+from recsys.store import AnswerStore, ErasureStore, KeyStore, LimitStore
 from recsys.workspace import replay_decision
+from serving.http import asking
 from tests.faults.killing import killed_under_load, lost
 from tests.faults.proxy import fault_proxy
 from tests.serving.test_state import wait_for
@@ -38,6 +43,124 @@ def test_without_the_database_writes_are_refused_until_it_is_back(proxied, purch
     proxy.set("pass")
     assert wait_for(lambda: service.report(purchase()).status_code == 200)
     assert service.http.get("/v1/customers/ann").json()["orders"] == 4
+
+
+ONE = {"Idempotency-Key": "one"}
+
+
+def report_with_key(service):
+    """The answer to one purchase sent under the key."""
+    event = {"event_id": "k", "type": "purchase", "customer_id": "ann"}
+    lines = [{"product_id": "tea", "quantity": 1, "amount": 2.10}]
+    return service.http.post("/v1/events", json={"events": [event | {"lines": lines}]}, headers=ONE)
+
+
+def erase_with_key(service):
+    """The answer to an erasure under the key."""
+    return service.http.delete("/v1/customers/ann", headers=ONE)
+
+
+def erase(service):
+    """The answer to an erasure."""
+    return service.http.delete("/v1/customers/ann")
+
+
+WRITES = pytest.mark.parametrize("write", [report_with_key, erase_with_key, erase], ids=lambda each: each.__name__)
+
+
+def counted(monkeypatch, *steps):
+    """The steps of stores that are begun from now on."""
+    asked = []
+
+    def counting(name, real):
+        def step(*arguments, **named):
+            asked.append(name)
+            return real(*arguments, **named)
+
+        return step
+
+    for kind, name in steps:
+        monkeypatch.setattr(kind, name, counting(name, getattr(kind, name)))
+    return asked
+
+
+@WRITES
+@pytest.mark.parametrize("fault", ["down", "stall"])
+def test_one_write_finds_the_outage_and_no_other_waits(proxied, monkeypatch, write, fault):
+    """503 with Retry-After, by keys and for erasures too; of three the first alone asks the database."""
+    service, proxy = proxied
+    asked = counted(monkeypatch, (AnswerStore, "begin"), (ErasureStore, "erase"))
+    proxy.set(fault)
+    answers = [write(service) for _ in range(3)]
+    assert {(each.status_code, each.headers["retry-after"]) for each in answers} == {(503, "1")}
+    assert len(asked) == 1
+
+
+@WRITES
+def test_a_stalled_write_is_given_up_before_the_database_is(proxied, write):
+    """The database's own patience ends after two or three seconds; a write's ends before, and says what may be."""
+    service, proxy = proxied
+    proxy.set("stall")
+    assert write(service).json()["detail"] == "The database did not answer in time; it may be kept all the same."
+
+
+@WRITES
+@pytest.mark.parametrize("fault", ["down", "stall"])
+def test_a_write_refused_in_an_outage_is_done_by_its_repetition(proxied, write, fault):
+    """The same request afterwards runs, no 409 for a dead one; under a key the next one is replayed."""
+    service, proxy = proxied
+    proxy.set(fault)
+    write(service)
+    proxy.set("pass")
+    assert wait_for(lambda: write(service).status_code == 200)
+    again = write(service)
+    assert (again.status_code, "idempotency-replayed" in again.headers) == (200, write is not erase)
+
+
+@pytest.mark.parametrize("fault", ["down", "stall"])
+def test_offers_under_a_key_are_made_anew_in_an_outage(proxied, fault):
+    """A till that sends keys gets its offers; with the database back the key counts again."""
+    service, proxy = proxied
+
+    def offers():
+        return service.http.post("/v1/recommendations", json={"customer_id": "ann"}, headers=ONE)
+
+    before = offers().json()
+    proxy.set(fault)
+    answers = [offers() for _ in range(2)]
+    bodies = [each.json() for each in answers]
+    assert [(each.status_code, "idempotency-replayed" in each.headers) for each in answers] == [(200, False)] * 2
+    assert [(each["recorded"], each["stale"]) for each in bodies] == [(True, True)] * 2
+    assert len({each["decision_id"] for each in [before, *bodies]}) == 3
+    proxy.set("pass")
+    assert wait_for(lambda: offers().json() == before)
+
+
+def test_an_erasure_answered_too_late_is_done_and_may_be_repeated(service, purchase, monkeypatch):
+    """503, for nobody knew in time; the repetition finds nothing left and answers with a receipt."""
+    service.report(purchase())
+    go, real = Signal(), ErasureStore.erase
+
+    def late(self, *arguments):
+        receipt = real(self, *arguments)
+        go.wait(30)
+        return receipt
+
+    with monkeypatch.context() as slow:
+        slow.setattr(ErasureStore, "erase", late)
+        slow.setattr(asking, "WITHIN", 0.3)
+        first = erase_with_key(service)
+    go.set()
+    seen = []
+
+    def again():
+        seen.append(erase_with_key(service))
+        return seen[-1].status_code != 503
+
+    assert wait_for(again)
+    receipt = seen[-1].json()
+    assert (first.status_code, seen[-1].status_code, receipt["events"]) == (503, 200, 0)
+    assert service.http.get("/v1/customers/ann").status_code == 404
 
 
 def test_after_an_outage_the_journal_is_uploaded_and_replays(proxied):
@@ -129,3 +252,21 @@ def test_nobody_is_known_while_nobody_knows_who_is_erased(behind_proxy):
     start, proxy = behind_proxy
     proxy.set("down")
     assert start().scores("ann")["evidence"] == "low"
+
+
+def test_limits_and_unknown_keys_wait_for_no_database_that_is_lost(behind_proxy, monkeypatch, purchase):
+    """A window that begins in an outage is the worker's own; an unknown key is 503, what is no key 401."""
+    monkeypatch.setenv("BARISTA_RATE_LIMIT", "1000")
+    monkeypatch.setenv("BARISTA_RATE_WINDOW", "1")
+    start, proxy = behind_proxy
+    service = start()
+    assert service.report(purchase("e0")).headers["ratelimit-policy"] == '"requests";q=1000;w=1'
+    proxy.set("stall")
+    assert service.report(purchase()).status_code == 503
+    asked = counted(monkeypatch, (KeyStore, "find"), (LimitStore, "lease"))
+    time.sleep(1.1)  # another window
+    statuses = [
+        service.http.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code
+        for key in ("k" * 43, "barista_made-since_" + "x" * 43, "anything")
+    ]
+    assert (statuses, asked) == ([200, 503, 401], [])
