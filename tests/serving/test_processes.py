@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import httpx
@@ -155,7 +155,7 @@ def test_sigterm_finishes_requests_in_flight(make_workspace, purchase: Callable,
             flying = [sent(address, *each) for each in asked]
             assert wait_for(lambda: unread(address) == [0, 0])
             process.send_signal(signal.SIGTERM)
-            assert select.select([each.sock for each in flying], [], [], 0.5)[0] == []
+            assert wait([each.sock for each in flying], 0.5) == []
         answers = [each.getresponse() for each in flying]
         told = [json.loads(answer.read()) for answer in answers]
         assert ([answer.status for answer in answers], process.wait(10)) == ([200, 200], 0)
