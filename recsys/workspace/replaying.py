@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from recsys.data.forgetting import forgetting
 from recsys.data.looks import looks_since
 from recsys.data.snapshot import Snapshot
 from recsys.decisioning.record import DecisionRecord, ModelMark
@@ -23,18 +24,30 @@ def replay_decision(workspace: Workspace, decision_id: str) -> Replay:
     record = workspace.journal().find(decision_id) or workspace.decisions().find(decision_id)
     if record is None:
         raise DecisionError("No such decision is recorded", found=decision_id, cure="Copy `decision_id` of an answer")
-    if record.customer_id.startswith(PSEUDONYM):
-        raise DecisionError("The customer of this decision was erased", found=record.customer_id)
+    _refuse_erased(workspace, record)
     content = record.read()
     key = workspace.settings.bundle_key
     secret = key.get_secret_value().encode() if key else None
-    snapshot = _snapshot(workspace, record)
+    snapshot = forgetting(_snapshot(workspace, record), workspace.erasures().erased_at)
     bundles = {"offers": _bundle(workspace, "offers", content.models["offers"], secret)}
     directory = workspace.snapshots / record.snapshot_id
     serving = open_serving(snapshot, directory / "population", bundles, secret)
     since = looks_since(content.as_of)
     tail = workspace.events().tail_with_looks(record.customer_id, since, content.last_sequence)
     return replay(serving, record, tail.orders, tail.looks)
+
+
+def _refuse_erased(workspace: Workspace, record: DecisionRecord) -> None:
+    """Raises: DecisionError if the customer was erased after the decision, or within its second.
+
+    A decision in a journal still names the customer. One that passes was made after all erasures of the customer there
+    are, so what answered then knew the same tombstones as they stand now.
+    """
+    named = record.customer_id
+    if not named.startswith(PSEUDONYM):
+        named = workspace.erasures().pseudonym_of(named, record.decided_at) or ""
+    if named:
+        raise DecisionError("The customer of this decision was erased", found=named)
 
 
 def _snapshot(workspace: Workspace, record: DecisionRecord) -> Snapshot:

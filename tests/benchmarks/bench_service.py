@@ -4,6 +4,7 @@ The champion of offers is fitted anew with 200 trees, what the figures are asked
 """
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,16 +24,47 @@ from tests.benchmarks.service_load import OFFERS, under_load
 from tests.benchmarks.sides import Case, Side, copied, foreign, pss_mb, service, twin, workers_of
 
 COMMAND = "make bench-service"
+JSON = {"Content-Type": "application/json"}
 CONNECTIONS = 16
 ROUNDS = 7
 SECONDS = 1.2
+CANDIDATES = 200
+"""How many candidates an answer that is timed ranks at least."""
 
 
 def run(workspace: Path) -> list[dict[str, Any]]:
     """All figures of the service."""
     with copied(workspace) as case:
         enlarge_champion(case.directory)
-        return [*_ratios(case), *_in_process(case), *_start_and_memory(case), *_loaded(case)]
+        return [*_data(case), *_ratios(case), *_in_process(case), *_start_and_memory(case), *_loaded(case)]
+
+
+def _data(case: Case) -> list[dict[str, Any]]:
+    """What is asked for: the imported data in a few words, and how many candidates each answer ranks.
+
+    Raises:
+        RuntimeError: some answers rank too few for the times that are to be read.
+    """
+    snapshot = Workspace.open(load_settings(workspace=case.directory, clock="snapshot")).current_snapshot()
+    sizes = {"customers": len(snapshot.customers), "orders": len(snapshot.history.order_time)}
+    sizes |= {"items": snapshot.catalogue.n_items}
+    told = ", ".join([snapshot.facts.source, *(f"{count:,} {name}" for name, count in sizes.items())])
+    with service(case) as side, _client(case, side) as http:
+        answers = [http.post(OFFERS, content=body, headers=JSON) for body in dict.fromkeys(case.bodies)]
+    fewest = fewest_ranked([answer.raise_for_status().json() for answer in answers])
+    name = f"candidates ranked for an answer, fewest of {len(answers):,}"
+    return [
+        figure("data of the figures below", told, "", COMMAND),
+        figure(name, fewest, "", COMMAND, at_least=CANDIDATES),
+    ]
+
+
+def fewest_ranked(answers: Sequence[Mapping[str, Any]]) -> int:
+    """Candidates of the answer that ranks the fewest; raises RuntimeError if they are too few to be timed."""
+    fewest = min(int(answer["candidates"]) for answer in answers)
+    if fewest < CANDIDATES:
+        raise RuntimeError(f"an answer ranks {fewest} candidates, the figures are asked for with {CANDIDATES}")
+    return fewest
 
 
 def _loaded(case: Case) -> list[dict[str, Any]]:
@@ -56,6 +88,7 @@ def _in_process(case: Case) -> list[dict[str, Any]]:
 
     offers = milliseconds(one, 1_500)
     X, booster = serving.desk().X, lightgbm.Booster(model_str=ranker.text)  # type: ignore[attr-defined]
+    check_scores(ranker.raw(X), booster.predict(X, raw_score=True, num_threads=1))
     ours, theirs = [], []
     for _ in range(ROUNDS):
         ours.append(np.median(milliseconds(lambda: ranker.raw(X), 50)))
@@ -66,6 +99,12 @@ def _in_process(case: Case) -> list[dict[str, Any]]:
         figure("one recommendation in process with its tail read, p50", _middle(offers), "ms", COMMAND, at_most=1.5),
         figure(f"Booster.predict over the tree kernel, {trees}", ratio, "times", COMMAND, at_least=4),
     ]
+
+
+def check_scores(ours: Any, theirs: Any) -> None:
+    """Raises: RuntimeError if the tree kernel's scores (n,) are not LightGBM's to the last bit."""
+    if not np.array_equal(ours, theirs):
+        raise RuntimeError(f"{np.sum(ours != theirs)} of {len(ours)} scores of the tree kernel are not LightGBM's")
 
 
 def _start_and_memory(case: Case) -> list[dict[str, Any]]:
@@ -84,6 +123,7 @@ def _start_and_memory(case: Case) -> list[dict[str, Any]]:
         figure("from start to ready, kernels compiled before, median of 3", _middle(warm), "s", COMMAND, at_most=2.5),
         figure("the same on a machine that never compiled them", cold, "s", COMMAND),
         figure("first worker, proportional memory after requests", totals[1], "MB", COMMAND, at_most=250),
+        figure("a second worker, memory it adds", totals[2] - totals[1], "MB", COMMAND, at_most=60),
         figure("a third worker, memory it adds", totals[3] - totals[2], "MB", COMMAND, at_most=60),
         figure("mlflow, pandas, sklearn or lightgbm mapped by a worker", strange, "", COMMAND),
     ]
@@ -180,9 +220,11 @@ def check_same(name: str, service: bytes, empty: bytes) -> None:
 
 def _answers(case: Case, side: Side) -> dict[str, bytes]:
     """One answer of each kind by the name of the file the empty endpoint reads."""
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{side.port}", headers={"Authorization": f"Bearer {case.key}"}
-    ) as http:
-        offers = http.post(OFFERS, content=case.bodies[1], headers={"Content-Type": "application/json"})
+    with _client(case, side) as http:
+        offers = http.post(OFFERS, content=case.bodies[1], headers=JSON)
         scores = http.get(case.score_paths[1])
     return {"offers.json": offers.raise_for_status().content, "scores.json": scores.raise_for_status().content}
+
+
+def _client(case: Case, side: Side) -> httpx.Client:
+    return httpx.Client(base_url=f"http://127.0.0.1:{side.port}", headers={"Authorization": f"Bearer {case.key}"})

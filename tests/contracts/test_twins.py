@@ -1,13 +1,14 @@
-"""The empty endpoint that the benchmark of the service compares with returns the whole answer of the service."""
+"""What the benchmark of the service refuses to time: a twin with less to write, wrong scores, few candidates."""
 
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from serving.http.examples import EXAMPLES
-from tests.benchmarks.bench_service import check_same
+from tests.benchmarks.bench_service import check_same, check_scores, fewest_ranked
 from tests.benchmarks.twins import empty
 
 
@@ -36,3 +37,18 @@ def test_an_empty_endpoint_that_drops_a_field_is_refused() -> None:
     """The benchmark does not run against an endpoint with less to write."""
     with pytest.raises(RuntimeError, match="other JSON"):
         check_same("scores.json", b'{"churn": 1, "value": 2}', b'{"churn": 1}')
+
+
+def test_a_tree_kernel_that_scores_otherwise_is_not_timed() -> None:
+    """One last bit is enough."""
+    scores = np.array([0.25, -1.5])
+    check_scores(scores, scores.copy())
+    with pytest.raises(RuntimeError, match="1 of 2 scores"):
+        check_scores(scores, np.array([np.nextafter(0.25, 1.0), -1.5]))
+
+
+def test_answers_that_rank_fewer_candidates_are_not_timed() -> None:
+    """Of all answers the one with the fewest counts."""
+    assert fewest_ranked([{"candidates": 200}, {"candidates": 200}]) == 200
+    with pytest.raises(RuntimeError, match="ranks 199 candidates"):
+        fewest_ranked([{"candidates": 200}, {"candidates": 199}])

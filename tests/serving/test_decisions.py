@@ -147,6 +147,51 @@ def test_a_replay_without_its_events_says_why(service, purchase):
     assert "Events this decision was computed from are gone" in replayed(service.workspace, decision_id)[1]
 
 
+def erase(workspace, customer, at):
+    """Erase what the snapshot holds of a customer, at an instant [s] of the machine's clock."""
+    workspace.erasures().erase(customer, workspace.current_snapshot().as_of, now=at)
+
+
+def test_a_decision_made_before_an_erasure_says_why_it_is_not_replayed(service):
+    """The erased person's items are not computed again."""
+    decision_id = service.offers()["decision_id"]
+    erase(service.workspace, "ann", int(time.time()))
+    assert "customer of this decision was erased" in replayed(service.workspace, decision_id)[1]
+
+
+@pytest.mark.parametrize("seconds", [(1,), (9, 5), (5, 5)])
+def test_a_decision_made_after_erasures_is_replayed_without_the_person(make_workspace, serve, purchase, seconds):
+    """The snapshot still holds the old orders; neither the answer nor its replay knows them, only newer ones."""
+    service = serve(make_workspace(clock="2024-03-13T12:00:00+01:00"))
+    for ago in seconds:
+        erase(service.workspace, "ann", int(time.time()) - ago)
+    answer = service.offers(reasons=True)
+    assert service.report(purchase(occurred_at="2024-03-13T09:00:00+01:00")).json()["accepted"] == 1
+    later = service.offers(reasons=True)
+    same = [replay_decision(service.workspace, each["decision_id"]).same for each in (answer, later)]
+    assert (answer["evidence"], same) == ("low", [True, True])
+
+
+def test_a_decision_between_two_erasures_says_why_it_is_not_replayed(service):
+    """The second erasure is of what came after the first."""
+    erase(service.workspace, "ann", int(time.time()) - 5)
+    decision_id = service.offers()["decision_id"]
+    erase(service.workspace, "ann", int(time.time()))
+    assert "customer of this decision was erased" in replayed(service.workspace, decision_id)[1]
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_decision_in_a_journal_is_not_replayed_for_who_was_erased_since(service, later):
+    """It names the customer until its upload; within the second of the erasure it counts as made before."""
+    record = service.workspace.decisions().find(service.offers()["decision_id"])
+    service.workspace.database().run("DELETE FROM decisions WHERE customer_id = ?", ("ann",))
+    waiting = service.workspace.journal()
+    waiting.append([record])
+    erase(service.workspace, "ann", record.decided_at + later)
+    assert waiting.find(record.decision_id).customer_id == "ann"
+    assert "customer of this decision was erased" in replayed(service.workspace, record.decision_id)[1]
+
+
 def test_a_replay_with_another_bundle_says_why(service):
     """A version number that was given to another content is not mistaken for it."""
     decision_id = service.offers()["decision_id"]

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,9 @@ import polars as pl
 import pytest
 
 from recsys.data.told import told_files
+from recsys.store import Database
 from recsys.testing.published import publish_snapshot
+from tests.serving.test_state import wait_for
 
 CLIENT = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 """A new connection for each request, so that any worker may take it."""
@@ -121,6 +125,42 @@ def test_sigterm_ends_it_gracefully(make_workspace, workers):
         assert process.wait(15) == 0
         with pytest.raises(httpx.ConnectError):
             CLIENT.get(f"{address}/health/live")
+
+
+def sent(address: str, path: str, body: dict) -> HTTPConnection:
+    """A connection over which a request was sent whose answer is still to be read."""
+    where = httpx.URL(address)
+    connection = HTTPConnection(where.host, where.port, timeout=30)
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    return connection
+
+
+def unread(address: str) -> list[int]:
+    """Bytes that lie unread at the service, one number for each of its open connections (Linux)."""
+    table = Path("/proc/net/tcp")
+    if not table.exists():
+        pytest.skip("needs /proc to see what the service has read")
+    rows, end = [line.split() for line in table.read_text().splitlines()[1:]], f":{httpx.URL(address).port:04X}"
+    return [int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(end) and row[3] == "01"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_finishes_requests_in_flight(make_workspace, purchase: Callable, workers):
+    """Events and offers that wait for a locked database when the end is told are answered and kept; then it ends."""
+    workspace = make_workspace()
+    with serving(workspace, "--workers", workers) as (process, address):
+        CLIENT.get(f"{address}/health/ready")
+        with Database.open(workspace.directory / "barista.db").writing():
+            asked = [("/v1/events", {"events": [purchase()]}), ("/v1/recommendations", {"customer_id": "ann"})]
+            flying = [sent(address, *each) for each in asked]
+            assert wait_for(lambda: unread(address) == [0, 0])
+            process.send_signal(signal.SIGTERM)
+            assert wait([each.sock for each in flying], 0.5) == []
+        answers = [each.getresponse() for each in flying]
+        told = [json.loads(answer.read()) for answer in answers]
+        assert ([answer.status for answer in answers], process.wait(10)) == ([200, 200], 0)
+    assert (told[0]["accepted"], list(workspace.events().instants_of(["e1"]))) == (1, ["e1"])
+    assert workspace.decisions().find(told[1]["decision_id"]) is not None
 
 
 def test_sigterm_does_not_wait_for_a_stuck_request(make_workspace):
