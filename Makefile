@@ -49,7 +49,7 @@ bench-%: $(VENV)/.dev      ## one benchmark only
 faults: $(VENV)/.dev       ## break the service in every way it must bear: long forms of tests, not part of `make test`
 	SOAK_WORKSPACE=$(WORKSPACE) $(BIN)/python -m pytest -o python_files='fault_*.py' tests/faults $(FAULTS)
 
-soak: $(VENV)/.dev         ## half an hour at 70% of the peak (MINUTES=30): errors, p99, memory; wants a machine of its own
+soak: $(VENV)/.dev         ## half an hour at 70% of the peak of the moment (MINUTES=30): errors, p99, memory; wants a machine of its own
 	SOAK_WORKSPACE=$(WORKSPACE) SOAK_MINUTES=$(MINUTES) $(BIN)/python -m tests.faults.soak
 
 constraints:               ## pin what a fresh environment resolves to now

@@ -145,7 +145,9 @@ class Database:
                 if turns is not None:
                     return turns.ask(cursor, lambda: result(cursor.execute(statement, values)))
                 return result(cursor.execute(statement, values))
-            except _dropped(self._engine) as error:
+            except Exception as error:
+                if not _lost(error):
+                    raise
                 self._forget_reader()
                 if self.is_sqlite or getattr(error, "gave_up", False):
                     raise
@@ -255,10 +257,14 @@ def _sqlite(address: URL, turns: Callable[[], Turns]) -> Engine:
     return engine
 
 
-def _dropped(engine: Engine) -> tuple[type[Exception], ...]:
-    """The driver's errors of a broken connection."""
-    driver: Any = engine.dialect.dbapi
-    return driver.OperationalError, driver.InterfaceError
+def _lost(error: BaseException | None) -> bool:
+    """Whether a driver's error says that the database can't be asked now.
+
+    For a connection that broke in the middle of an answer psycopg has a `DatabaseError` without an SQLSTATE.
+    """
+    if {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(error).__mro__}:
+        return True
+    return type(error).__name__ == "DatabaseError" and getattr(error, "sqlstate", "") is None
 
 
 @contextmanager
@@ -280,13 +286,11 @@ def _raise_ours(error: Exception) -> NoReturn:
 
 def _ours(error: Exception) -> Exception:
     """A database's error as ours, any other as it is; the address and the rows stay out of the message."""
-    if isinstance(error, (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)):
-        return _unavailable(error.orig if isinstance(error, exc.DBAPIError) else error)
-    if isinstance(error, exc.SQLAlchemyError):
+    if isinstance(error, exc.DBAPIError) and (error.connection_invalidated or _lost(error.orig)):
+        return _unavailable(error.orig)
+    if isinstance(error, exc.SQLAlchemyError) and not isinstance(error, exc.TimeoutError):
         return StoreError(f"The database refused: {type(error).__name__}", found=_brief(error))
-    if {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(error).__mro__}:
-        return _unavailable(error)
-    return error
+    return _unavailable(error) if isinstance(error, exc.TimeoutError) or _lost(error) else error
 
 
 def _unavailable(error: BaseException | None) -> StoreUnavailable:

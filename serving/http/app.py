@@ -27,7 +27,7 @@ from serving.http import console
 from serving.http.admission import Admission, Gate
 from serving.http.cors import Origins
 from serving.http.direct import Direct, Way, Ways, way
-from serving.http.envelope import Account, Envelope
+from serving.http.envelope import Account, Envelope, failed
 from serving.http.guards import Guards
 from serving.http.health import Health
 from serving.http.metrics import Metrics
@@ -227,7 +227,10 @@ def _problem(request: Request, problem: Any) -> Response:
 
 
 def _error(request: Request, error: Any) -> Response:
-    return respond(of_error(error), request.state.request_id)
+    problem = of_error(error)
+    if problem.kind == "internal":
+        return failed(error, request.state.request_id)
+    return respond(problem, request.state.request_id)
 
 
 def _http(request: Request, error: Any) -> Response:

@@ -11,6 +11,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from recsys.errors import BaristaError
 from recsys.logs import REQUEST_ID, answering_request
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem, internal, respond
@@ -119,7 +120,8 @@ class Envelope:
 
 def failed(error: Exception, request_id: str) -> Response:
     """The answer to an error nobody foresaw: nothing of it may leave, the log line names where it happened."""
-    LOG.error("failed", request_id=request_id, error=type(error).__name__, place=_place(error))
+    reason = {"reason": error.what} if isinstance(error, BaristaError) else {}
+    LOG.error("failed", request_id=request_id, error=type(error).__name__, **reason, place=_place(error))
     return respond(internal(), request_id)
 
 

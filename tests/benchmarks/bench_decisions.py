@@ -22,8 +22,8 @@ from tests.benchmarks.measure import figure
 
 COMMAND = "make bench BENCH=decisions"
 CONNECTIONS = 16
-SECONDS = 1.0
-ROUNDS = 25
+SECONDS = 2.0
+ROUNDS = 12
 
 
 class Side(NamedTuple):

@@ -15,16 +15,18 @@ LEAST_TREES = 200
 
 
 def enlarge_champion(directory: Path, trees: int = LEAST_TREES) -> None:
-    """Let the ranker of a workspace's copy have `trees`, fitted as `barista train` does but for their number.
+    """Let the ranker of a workspace's copy have at least `trees`, fitted as `barista train` does but for their number.
 
     Training stops where more trees no longer help on the validation window, which may be before.
     """
     bundles = directory / "bundles" / "offers"
-    horizon = read_bundle(bundles / (read_text(bundles / "champion") or "").strip()).content.spec.horizon_days
+    before = read_bundle(bundles / (read_text(bundles / "champion") or "").strip()).content
+    if getattr(before.parts["ranker"].scorer, "n_trees", 0) >= trees:
+        return
     settings = load_settings(workspace=directory)
     pasts = Pasts(Workspace.open(settings).current_snapshot(), threads=settings.threads)
     modelling, snapshot = MODELLING["offers"], pasts.snapshot
-    plan = plan_training(first_order(snapshot.history), snapshot.as_of, modelling.rules(horizon)).final
+    plan = plan_training(first_order(snapshot.history), snapshot.as_of, modelling.rules(before.spec.horizon_days)).final
     fit = modelling.fit(pasts, plan, seed=settings.seed, threads=settings.threads, trees={"ranker": trees})
     contender = fit.contender(MODEL)
     assert contender is not None, "the workspace's data are too few for trees"

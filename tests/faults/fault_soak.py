@@ -1,4 +1,4 @@
-"""Half an hour at 70% of the peak; collected by `make faults`, or alone by `make soak`."""
+"""Half an hour at 70% of the peak of the moment; collected by `make faults`, or alone by `make soak`."""
 
 import pytest
 

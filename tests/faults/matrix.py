@@ -182,7 +182,7 @@ ROWS = (
         "five times the peak:",
     ),
     Row(
-        "half an hour at 70% of the peak",
+        "half an hour at 70% of the peak of the moment",
         "no error, no drift of memory",
         "tests/serving/test_soak.py",
         "faults_soak",

@@ -1,10 +1,10 @@
-"""A client that keeps a rate: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS [PID SHARE]`.
+"""A client that keeps a rate: `python -m tests.faults.soak_client PORT RATE SECONDS CUSTOMERS [PID SHARE LEAST MOST]`.
 
 Each request goes out at its time whether or not the former ones were answered, and its time counts from when it should
-have gone out, so that a service that stalls is not asked less (Tene, "How NOT to measure latency"). The rate is
-constant, or begins as told and keeps the first thread of process PID busy for SHARE of the time, however fast the
-machine lets it be. With rate 0, 16 connections ask as fast as they are answered. It prints one JSON line: errors, times
-and the requests of each second, sent or (rate 0) answered.
+have gone out (Tene, "How NOT to measure latency"). The rate is constant, or begins as told and keeps the first thread
+of process PID busy for SHARE of the time by LEAST to MOST requests a second, see `Busy`. With rate 0, 16 connections
+ask as fast as they are answered. It prints one JSON line: errors, times and the requests of each second, sent or (rate
+0) answered.
 """
 
 import asyncio
@@ -17,36 +17,50 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
+from statistics import median
 
 CONNECTIONS = 16
 MOST_CONNECTIONS = 2_000
 SECOND = 1.0
 """Rates are told of parts so long [s]."""
-MOMENT = 0.25
-"""What a request costs is taken from those answered in so long a time [s]."""
+MOMENT = 0.1
+"""What an answer costs is read so often [s]."""
+MOMENTS = 5
+"""The median of so many readings counts."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Pace = Callable[[int], float]
-"""Requests a second to ask now, when so many have been answered so far."""
+"""Requests a second to ask now, when so many have come to their end."""
 
 
 class Busy:
     """The pace that keeps a thread busy for a share of the time, by what its last answers took of the processor.
 
-    Nothing answered in a `MOMENT` changes nothing: a thread that stands still is asked as before.
+    A machine that others share gives more or less for seconds, and that is followed. A service that stalls is not: it
+    answers nothing, or at once what had waited, and neither moves a median of `MOMENTS` or leads out of the bounds.
     """
 
-    def __init__(self, share: float, rate: float, used: Callable[[], float]) -> None:
-        self._share, self._rate, self._used = share, rate, used
-        self._before: tuple[float, float, int] = time.perf_counter(), used(), 0
+    def __init__(
+        self,
+        share: float,
+        rate: float,
+        bounds: tuple[float, float],
+        used: Callable[[], float],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._share, self._rate, self._bounds, self._used, self._clock = share, rate, bounds, used, clock
+        self._before: tuple[float, float, int] = clock(), used(), 0
+        self._able: deque[float] = deque(maxlen=MOMENTS)
 
     def __call__(self, answered: int) -> float:
         at, used, known = self._before
-        now = time.perf_counter()
+        now = self._clock()
         if now - at < MOMENT or answered == known:
             return self._rate
         self._before = now, self._used(), answered
-        self._rate = self._share * (answered - known) / max(self._before[1] - used, 1e-6)
+        self._able.append((answered - known) / max(self._before[1] - used, 1e-6))
+        least, most = self._bounds
+        self._rate = min(max(self._share * median(self._able), least), most)
         return self._rate
 
 
@@ -89,16 +103,16 @@ class Client:
     async def hold(self, pace: Pace, seconds: float) -> None:
         """Requests at a pace for so long; `rates` are those sent in each `SECOND` [requests/s]."""
         start, tasks, sent = time.perf_counter(), set(), Counter[int]()
-        due = start
-        while due < start + seconds:
-            wait = due - time.perf_counter()
+        due = 0.0
+        while due < seconds:
+            wait = start + due - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
-            task = asyncio.create_task(self.ask(due))
+            task = asyncio.create_task(self.ask(start + due))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-            sent[int((due - start) / SECOND)] += 1
-            due += 1 / pace(len(self.times))
+            sent[int(due / SECOND)] += 1
+            due += 1 / pace(len(self.times) + self.errors.total())
         await asyncio.gather(*tasks)
         self.rates += [sent[part] / SECOND for part in range(int(seconds / SECOND))]
 
@@ -159,10 +173,14 @@ def quantile(times: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-def main(port: int, rate: float, seconds: float, customers: list[str], busy: tuple[int, float] | None) -> None:
-    """Ask, then print what was seen."""
+def _following(rate: float, pid: float, share: float, least: float, most: float) -> Busy:
+    return Busy(share, rate, (least, most), partial(used_by, int(pid)))
+
+
+def main(port: int, rate: float, seconds: float, customers: list[str], *busy: float) -> None:
+    """Ask, then print what was seen; `busy` is a process, the share of its time, the least and the largest rate."""
     client = Client(port, customers)
-    pace = Busy(busy[1], rate, partial(used_by, busy[0])) if busy else lambda answered: rate
+    pace = _following(rate, *busy) if busy else lambda _ended: rate
     gc.freeze()
     gc.disable()  # a pause of the client would be counted as one of the service
     asyncio.run(client.hold(pace, seconds) if rate else client.peak(seconds))
@@ -172,5 +190,4 @@ def main(port: int, rate: float, seconds: float, customers: list[str], busy: tup
 
 if __name__ == "__main__":
     port, rate, seconds, file, *busy = sys.argv[1:]
-    followed = (int(busy[0]), float(busy[1])) if busy else None
-    main(int(port), float(rate), float(seconds), json.loads(Path(file).read_text()), followed)
+    main(int(port), float(rate), float(seconds), json.loads(Path(file).read_text()), *map(float, busy))

@@ -8,9 +8,10 @@ import time
 from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
 import recsys.errors
-from recsys.errors import BaristaError
+from recsys.errors import BaristaError, StoreError
 from serving.http.problems import KIND_OF_ERROR, STATUS, of_error
 
 JSON = {"content-type": "application/json"}
@@ -246,6 +247,20 @@ def test_an_unforeseen_error_leaves_nothing_of_itself(shared, monkeypatch):
     answer = shared.http.get("/v1/models")
     assert_problem(answer, 500)
     assert "division" not in answer.text
+
+
+def test_an_error_of_the_library_that_no_caller_can_mend_is_in_the_log(shared, monkeypatch):
+    """The line with the answer's request id says what was wrong; what was found, a row perhaps, is nowhere."""
+
+    def refused(_state):
+        raise StoreError("The database refused: DataError", found="row of ann")
+
+    monkeypatch.setattr(type(shared.state), "current", refused)
+    with capture_logs() as lines:
+        answer = shared.http.get("/v1/models")
+    told = [(line["request_id"], line["reason"]) for line in lines if line["event"] == "failed"]
+    assert told == [(answer.headers["x-request-id"], "The database refused: DataError")]
+    assert "row of ann" not in f"{lines} {answer.text}"
 
 
 def replace_by_directory(file):

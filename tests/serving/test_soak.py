@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import os
 import time
 from collections import Counter
 from itertools import repeat
+from threading import Thread
 
 import pytest
 
 from tests.faults import soak
-from tests.faults.soak_client import Busy, Client, quantile, requests_of
+from tests.faults.soak_client import MOMENT, Busy, Client, quantile, requests_of, used_by
 
 
 def test_seconds_at_a_share_of_the_peak_have_no_error(make_workspace, monkeypatch):
@@ -30,11 +32,12 @@ def test_seconds_at_a_share_of_the_peak_have_no_error(make_workspace, monkeypatc
         "errors",
         "p99 from the time a request was due",
         "growth of memory without files",
+        "requests a second sent, mean, of the mean peak",
     }
 
 
 def test_a_service_that_stalls_is_not_asked_less():
-    """Ten requests a tenth of a second apart, the server silent for the first second: all of them saw the stall."""
+    """Eight requests an eighth of a second apart, the server silent for the first second: all of them saw the stall."""
     client = Client(0, ["ann"])
 
     async def served() -> None:
@@ -48,41 +51,69 @@ def test_a_service_that_stalls_is_not_asked_less():
 
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         client._port = server.sockets[0].getsockname()[1]
-        client._requests = iter([b"GET / HTTP/1.1\r\n\r\n"] * 10)
-        await client.hold(lambda answered: 10.0, 1.0)
+        client._requests = iter([b"GET / HTTP/1.1\r\n\r\n"] * 8)
+        await client.hold(lambda ended: 8.0, 1.0)
 
     asyncio.run(served())
     waits = sorted(client.times)
-    assert (len(waits), dict(client.errors)) == (10, {})
-    assert all(took > 80 * rank for rank, took in enumerate(waits, 1))
+    assert (len(waits), dict(client.errors)) == (8, {})
+    assert all(took > 100 * rank for rank, took in enumerate(waits, 1))
 
 
-def test_the_pace_is_a_share_of_what_the_thread_can_do_now(monkeypatch):
-    """Of 100 answers that took 50 ms of the processor 2,000 fit into a second: 1,400 are asked for a share of .7."""
-    now = clock(monkeypatch, 10.0, 10.25)
-    used = iter([3.0, 3.05])
-    pace = Busy(0.7, 500.0, lambda: next(used))
-    assert (pace(100), now) == (pytest.approx(1_400.0), [])
+def paces(*moments: tuple[int, float], seconds: float = MOMENT, share: float = 0.5) -> list[float]:
+    """The rate after each moment, of so many answers and so much time of the processor each [ms]."""
+    now = used = 0.0
+    answered = 0
+    pace = Busy(share, 700.0, (100.0, 1_500.0), lambda: used, lambda: now)
+    rates = []
+    for more, milliseconds in moments:
+        now, used, answered = now + seconds, used + milliseconds / 1000, answered + more
+        rates.append(pace(answered))
+    return rates
 
 
-def test_a_thread_that_stands_still_is_asked_as_before(monkeypatch):
-    """No answer in a second tells nothing of the machine, so the rate stays."""
-    clock(monkeypatch, 10.0, 11.0)
-    assert Busy(0.7, 500.0, lambda: 3.0)(0) == 500.0
+def test_the_pace_is_a_share_of_what_the_thread_can_do_now():
+    """Of 100 answers that took 50 ms of the processor 2,000 fit into a second, then of 30 ones 600."""
+    assert paces((100, 50.0), *[(30, 50.0)] * 3) == pytest.approx([1_000.0, 650.0, 300.0, 300.0])
 
 
-def test_the_pace_is_changed_by_whole_moments_only(monkeypatch):
-    """A tenth of a second after the last reading the rate is still the former one."""
-    clock(monkeypatch, 10.0, 10.1)
-    used = iter([3.0, 3.05])
-    assert Busy(0.7, 500.0, lambda: next(used))(100) == 500.0
+def test_moments_of_a_stall_do_not_change_the_pace():
+    """Neither two in which answers took ten times as long nor two in which those that had waited left at once."""
+    usual = [(100, 50.0)] * 3
+    stalled = paces(*usual, (10, 50.0), (10, 50.0)) + paces(*usual, (900, 50.0), (900, 50.0))
+    assert stalled == pytest.approx([1_000.0] * 10)
 
 
-def clock(monkeypatch, *instants):
-    """The client's clock says these, one after the other; those left."""
-    left = list(instants)
-    monkeypatch.setattr("tests.faults.soak_client.time.perf_counter", lambda: left.pop(0))
-    return left
+def test_the_pace_stays_within_its_bounds():
+    """However dear or cheap answers are."""
+    assert (paces((1, 90.0)), paces((900, 1.0))) == ([100.0], [1_500.0])
+
+
+def test_a_thread_that_stands_still_is_asked_as_before():
+    """No answer tells nothing of the machine, so the rate stays."""
+    assert paces((0, 90.0), (0, 0.0)) == [700.0, 700.0]
+
+
+def test_the_pace_is_changed_by_whole_moments_only():
+    """Half a moment after the last reading the rate is still the former one."""
+    assert paces((100, 5.0), seconds=MOMENT / 2) == [700.0]
+
+
+def test_the_time_used_is_that_of_the_first_thread():
+    """What this thread burnt is found for its process, what another one burnt is not."""
+    before, own = used_by(os.getpid()), time.thread_time()
+    thread = Thread(target=burn, args=(0.2,))
+    thread.start()
+    thread.join()
+    burn(0.1)
+    assert used_by(os.getpid()) - before == pytest.approx(time.thread_time() - own, abs=0.03)
+
+
+def burn(seconds: float) -> None:
+    """Use so much time of the processor in this thread."""
+    start = time.thread_time()
+    while time.thread_time() - start < seconds:
+        pass
 
 
 def test_the_worker_is_kept_as_busy_as_the_share_of_the_peak_takes():

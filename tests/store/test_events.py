@@ -6,11 +6,13 @@ from contextlib import closing
 from dataclasses import replace
 from threading import Barrier, Thread
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from recsys.data.history import order_key
@@ -212,6 +214,45 @@ def test_a_server_that_does_not_answer_is_unavailable():
     with pytest.raises(StoreUnavailable) as caught:
         Database.open("postgresql://barista:secret@127.0.0.1:1/barista")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ask", [Database.fetch, Database.run])
+def test_a_connection_that_breaks_within_an_answer_is_replaced(postgres, ask):
+    """Psycopg says it by an error without SQLSTATE, of no class of its own; the statement is asked once more."""
+    database = Database.open(postgres.new_database())
+    database.fetch("SELECT 1", ())
+    cursor = Broken(psycopg.DatabaseError("server closed the connection unexpectedly"))
+    database._local.cursor = cursor
+    ask(database, "SELECT 1", ())
+    assert (cursor.asked, database.fetch("SELECT 1", ())) == (1, [(1,)])
+    database.close()
+
+
+class Broken:
+    """A cursor of a connection that breaks."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error, self.asked = error, 0
+
+    def execute(self, *_asked: object) -> None:
+        self.asked += 1
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (psycopg.DatabaseError("server closed the connection unexpectedly"), StoreUnavailable),
+        (psycopg.errors.AdminShutdown("terminating connection"), StoreUnavailable),
+        (psycopg.errors.DataException("no such number"), StoreError),
+        (sqlite3.DatabaseError("database disk image is malformed"), StoreError),
+    ],
+)
+def test_only_a_connection_that_broke_is_trouble_of_the_moment(tmp_path, error, expected):
+    """Whatever else the driver says will not be gone a second later, so nobody is asked to come back."""
+    with pytest.raises(StoreError) as caught, Database.open(tmp_path / "events.db").writing():
+        raise DBAPIError.instance("INSERT", (), error, type(error).__mro__[-4])
+    assert type(caught.value) is expected
 
 
 @pytest.mark.parametrize("address", ["mysql://localhost/x", "not an address"])
