@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from recsys.decisioning.record import DecisionRecord
 from recsys.errors import StoreError, StoreFull
+from recsys.logs import REQUEST_ID
 from recsys.store import DecisionStore, Journal
 from serving.outage import Outage
 
@@ -33,6 +35,7 @@ BUSY = 0.2
 class _Waiting(NamedTuple):
     record: DecisionRecord
     future: "asyncio.Future[Kept]"
+    request_id: str
 
 
 class Recorder:
@@ -61,7 +64,8 @@ class Recorder:
     async def keep(self, record: DecisionRecord) -> bool:
         """True as soon as the decision is on a disk, of the database or of this machine; False if it is on none."""
         future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(record, future))  # never to another object: the thread takes from this one
+        waiting = _Waiting(record, future, REQUEST_ID.get())
+        self._queue.append(waiting)  # one queue for good: the thread may take what waits at any moment
         if self._thread is None:
             self.start()
         self._wake.set()
@@ -87,7 +91,7 @@ class Recorder:
             batch = [self._queue.popleft() for _ in range(len(self._queue))]
             if batch:
                 began = time.perf_counter()
-                self._tell(batch, self._keep([each.record for each in batch]))
+                self._tell(batch, self._keep(batch))
                 self._gather(len(batch), GAP - (time.perf_counter() - began))
             elif self._ending:
                 return
@@ -103,12 +107,14 @@ class Recorder:
         if not self._ending and seconds > 0.0 and (self._alone == 0 or self._alone % TRY == 0):
             time.sleep(seconds)
 
-    def _keep(self, records: list[DecisionRecord]) -> Kept:
+    def _keep(self, batch: list[_Waiting]) -> Kept:
+        records = [each.record for each in batch]
         if not self._outage.now:
             try:
                 self._store().append(records)
             except StoreError as error:
-                self._outage.begin(error)
+                with bound_contextvars(request_ids=_asked(batch)):
+                    self._outage.begin(error)
                 self._full = isinstance(error, StoreFull)
             else:
                 self._full = False
@@ -117,7 +123,7 @@ class Recorder:
         try:
             self._journal.append(records)
         except OSError as error:
-            LOG.error("decisions lost", count=len(records), error=type(error).__name__)
+            LOG.error("decisions lost", count=len(records), error=type(error).__name__, request_ids=_asked(batch))
             return "lost"
         return "journal"
 
@@ -146,6 +152,11 @@ class Recorder:
                 return
             if records:
                 LOG.info("decisions uploaded", count=len(records))
+
+
+def _asked(batch: list[_Waiting]) -> list[str]:
+    """Ids of the requests that wait, for lines that are about all of them."""
+    return [each.request_id for each in batch]
 
 
 def _resolve(futures: "list[asyncio.Future[Kept]]", kept: Kept) -> None:

@@ -20,6 +20,7 @@ import structlog
 from recsys.data.looks import Look
 from recsys.data.tail import OrderEvent
 from recsys.decisioning import OfferRequest, Ranking, ScoresAnswer
+from recsys.logs import REQUEST_ID
 from serving.answers import Answers
 from serving.challengers import Challengers, Challenging
 
@@ -85,7 +86,7 @@ class Shadow:
     ) -> None:
         self.challengers, self.share = challengers, share
         self._seed, self._told, self._counted = seed, told, counted
-        self._queue: queue.Queue[Ranked | Rated | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[tuple[Ranked | Rated, str] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
 
     def look(self, answered: Ranked | Rated) -> None:
@@ -93,7 +94,7 @@ class Shadow:
         if self.challengers.current is None or not self._chosen(_customer(answered)):
             return
         try:
-            self._queue.put_nowait(answered)
+            self._queue.put_nowait((answered, REQUEST_ID.get()))
         except queue.Full:
             self._counted("dropped")
             return
@@ -123,7 +124,9 @@ class Shadow:
         if sys.platform == "linux":
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while (answered := self._queue.get()) is not None:
+        while (waiting := self._queue.get()) is not None:
+            answered, request_id = waiting
+            REQUEST_ID.set(request_id)
             challenging = self.challengers.current
             if challenging is None or challenging.champions is not answered.answers:
                 continue

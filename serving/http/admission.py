@@ -22,6 +22,7 @@ from typing import TypeVar
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from recsys.logs import REQUEST_ID
 from serving.http.envelope import enveloped
 from serving.http.problems import Problem, respond
 from serving.http.whole import Headers, lines_of
@@ -176,6 +177,7 @@ class Gate:
 
     def _next(self, loop: AbstractEventLoop) -> None:
         """A round of the event loop later: the next turns."""
+        REQUEST_ID.set("")  # a round is nobody's; the loop would let it be that of the request which asked for it
         woken = False
         try:
             woken = self._give_turns(loop)

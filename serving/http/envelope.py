@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recsys.errors import BaristaError
+from recsys.logs import REQUEST_ID, answering_request
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem, internal, respond
 from serving.http.tracing import Told, Tracing
@@ -68,7 +69,8 @@ class Account:
             request_id=scope["state"]["request_id"],
         )
         if self._tracing is not None:  # the answer has left: nobody waits for this
-            self._tracing.tell(Told(route, method, status, started, ended, scope["headers"], scope["state"]))
+            with answering_request(scope["state"]["request_id"]):
+                self._tracing.tell(Told(route, method, status, started, ended, scope["headers"], scope["state"]))
 
 
 class Envelope:
@@ -83,7 +85,11 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started, seen = time.perf_counter(), {"status": 0}
-        request_id = scope.setdefault("state", {})["request_id"] = self._ids.of(scope)
+        state = scope.setdefault("state", {})
+        request_id = state["request_id"] = state.get("request_id") or self._ids.of(
+            scope
+        )  # it may have tried to be short
+        REQUEST_ID.set(request_id)
 
         async def send_on(message: Message) -> None:
             if message["type"] == WHOLE:
@@ -109,6 +115,7 @@ class Envelope:
         finally:
             scope.pop(WHOLE, None)  # the connection, which holds the scope: it would wait for the collector of cycles
             self._account.tell(scope, seen["status"], started, time.perf_counter())
+        REQUEST_ID.set("")  # not after an error that goes on: the server, whose task this is, tells it too
 
 
 def failed(error: Exception, request_id: str) -> Response:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from recsys.logs import REQUEST_ID
 from serving.http.admission import overloaded
 from serving.http.direct import Problems, Way, Ways, answer_of
 from serving.http.envelope import RequestIds, failed, head_of
@@ -38,11 +39,13 @@ class Prompts:
     def answer(self, way: Way, scope: Scope) -> Whole | None:
         """The answer to a request; None where it has to go the long way."""
         request_id = scope["state"]["request_id"] = self._ids.of(scope)
-        request = Request(scope)
+        request, bound = Request(scope), REQUEST_ID.set(request_id)
         try:
             response = way.prompt(request)  # type: ignore[misc]  # `find` gives no other way
         except Exception as error:
             response = self._problem(request, error, request_id)
+        finally:
+            REQUEST_ID.reset(bound)
         return None if response is None else _whole(response, scope)
 
     def _problem(self, request: Request, error: Exception, request_id: str) -> Response:

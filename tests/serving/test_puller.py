@@ -22,6 +22,7 @@ from serving import puller
 from serving.answers import open_answers
 from serving.http.state import State
 from serving.puller import Puller, Rounds
+from tests.serving.test_processes import CLIENT, serving
 from tests.serving.test_state import wait_for
 
 ANSWERS = {
@@ -176,3 +177,32 @@ def test_a_child_that_says_nothing_is_replaced(monkeypatch):
         child.kill()
         child.wait()
     assert (wanted, time.monotonic() - begun < 30) == (True, True)
+
+
+@contextmanager
+def mlflow_that_is_not_there() -> Iterator[str]:
+    """Address of a port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    yield address
+
+
+@pytest.mark.parametrize("mlflow", [mlflow_that_is_not_there, mlflow_that_stalls])
+def test_a_service_starts_without_its_mlflow(make_workspace, impatient, mlflow):
+    """The process itself is ready, answers offers by the cached champions, and says that MLflow is out of reach."""
+    workspace = make_workspace()
+    with (
+        mlflow() as address,
+        serving(workspace, MLFLOW_TRACKING_URI=address, BARISTA_REFRESH_SECONDS="0.1") as (_, url),
+    ):
+        ready = CLIENT.get(f"{url}/health/ready").json()["status"]
+        assert wait_for(lambda: "barista_registry_reached 0.0" in CLIENT.get(f"{url}/metrics").text)
+        offers = CLIENT.post(f"{url}/v1/recommendations", json={"customer_id": "ann"}).json()
+        models = {
+            each["name"]: each["version"].partition("-")[0] for each in CLIENT.get(f"{url}/v1/models").json()["models"]
+        }
+    assert (ready, bool(offers["offers"]), [models[name] for name in ("offers", "churn", "value")]) == (
+        "ok",
+        True,
+        pointers(workspace),
+    )

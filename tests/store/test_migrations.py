@@ -1,11 +1,12 @@
 """Tables move from version to version, forward and back, with the rows in them, on SQLite and on Postgres."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, Table, insert, inspect, select, text
 
 from recsys.errors import StoreError, StoreUnavailable
 from recsys.store import Database, Event, EventStore, KeyStore
@@ -151,3 +152,130 @@ def test_writers_of_two_schemas_do_not_wait_for_each_other(postgres: PostgresSer
         with pytest.raises(StoreUnavailable):
             KeyStore(again).create("till", ["score"])
     assert key
+
+
+ROWS = {
+    "0001": {
+        "events": {
+            "sequence": 7,
+            "event_id": "e1",
+            "customer_id": "анна",
+            "kind": "purchase",
+            "is_order": True,
+            "occurred_at": 1_000,
+            "received_at": 1_001,
+            "order_id": "o1",
+            "order_key": -(2**63),
+            "store_id": "north",
+            "channel": "till",
+            "decision_id": "d1",
+            "lines": '[["tea", 1, 210, 0]]',
+        },
+    },
+    "0002": {
+        "decisions": {
+            "decision_id": "d1",
+            "customer_id": "анна",
+            "snapshot_id": "s1",
+            "decided_at": 5,
+            "content": '{"a": "é"}',
+        },
+    },
+    "0003": {
+        "api_keys": {
+            "key_id": "k1",
+            "name": "till",
+            "digest": "0" * 64,
+            "scopes": "score",
+            "created_at": 1,
+            "expires_at": 2**40,
+            "revoked_at": None,
+            "replaces": "k0",
+        },
+        "idempotent_answers": {
+            "owner": "o",
+            "idempotency_key": "i",
+            "fingerprint": "f",
+            "started_at": 1,
+            "status": 200,
+            "media_type": "text/plain",
+            "body": b"\x00\xff",
+        },
+        "idempotent_customers": {"owner": "o", "idempotency_key": "i", "customer_id": "анна"},
+        "rate_windows": {"caller": "k1", "number": 2**40, "granted": 3},
+        "erasures": {
+            "receipt_id": "r1",
+            "subject": "s",
+            "erased_at": 1,
+            "requested_at": 2,
+            "events": 3,
+            "decisions": 4,
+            "answers": 5,
+        },
+        "erasure_secret": {"number": 1, "secret": "s" * 64},
+    },
+}
+"""One row, all columns, of each table that a step makes."""
+
+STEPS = (BASE, *ROWS)
+
+
+@pytest.fixture
+def filled(database: Database) -> Callable[[str], Database]:
+    """Gives the database at a version, one row in each of its tables."""
+
+    def at(version: str) -> Database:
+        moved(database, BASE)
+        moved(database, version)
+        with database.writing() as connection:
+            for name in tables_of(version):
+                given = next(each[name] for each in ROWS.values() if name in each)
+                connection.execute(insert(Table(name, MetaData(), autoload_with=connection)).values(given))
+        return database
+
+    return at
+
+
+def tables_of(version: str) -> list[str]:
+    """Tables that the steps up to this version make."""
+    return [name for step in STEPS[1 : STEPS.index(version) + 1] for name in ROWS[step]]
+
+
+def held(database: Database) -> dict[str, list[dict[str, object]]]:
+    """Every table of the database, but the version's, with its rows."""
+    with database.reading() as connection:
+        names = [name for name in inspect(connection).get_table_names() if name not in OWN]
+        tables = [Table(name, MetaData(), autoload_with=connection) for name in names]
+        found = {each.name: connection.execute(select(each)).mappings().all() for each in tables}
+    return {name: [dict(row) for row in rows] for name, rows in found.items()}
+
+
+def one_row_of_each(version: str) -> dict[str, list[dict[str, object]]]:
+    """What a database filled at this version holds."""
+    every = {name: row for step in ROWS.values() for name, row in step.items()}
+    return {name: [every[name]] for name in tables_of(version)}
+
+
+OWN = {"barista_version", "sqlite_sequence"}
+"""Tables that are not the steps'."""
+
+
+def test_there_is_a_row_for_every_step_and_table():
+    """Whoever adds a step or a table adds what is tested below."""
+    assert (STEPS[-1], set(tables_of(HEAD)) >= set(METADATA.tables)) == (HEAD, True)
+
+
+@pytest.mark.parametrize(("lower", "upper"), list(pairwise(STEPS)))
+def test_a_step_back_keeps_every_row_the_older_version_knows(filled, lower, upper):
+    """Value by value, from tables all of which have a row; what the step made is gone, rows and all."""
+    database = filled(upper)
+    assert (moved(database, lower), held(database)) == ((upper, lower), one_row_of_each(lower))
+
+
+@pytest.mark.parametrize(("lower", "upper"), list(pairwise(STEPS)))
+def test_a_step_forward_keeps_every_row_there_is(filled, lower, upper):
+    """Value by value; the tables it makes are empty, also where they had rows before a step back."""
+    database = filled(upper)
+    moved(database, lower)
+    made = {name: [] for name in ROWS[upper]}
+    assert (moved(database, upper), held(database)) == ((lower, upper), one_row_of_each(lower) | made)
