@@ -86,9 +86,8 @@ class Envelope:
             return
         started, seen = time.perf_counter(), {"status": 0}
         state = scope.setdefault("state", {})
-        request_id = state["request_id"] = state.get("request_id") or self._ids.of(
-            scope
-        )  # it may have tried to be short
+        request_id = state.get("request_id") or self._ids.of(scope)  # it may have one of the short way
+        state["request_id"] = request_id
         REQUEST_ID.set(request_id)
 
         async def send_on(message: Message) -> None:
