@@ -8,11 +8,10 @@ import pytest
 from recsys.errors import StoreUnavailable
 from recsys.store import AnswerStore, Database
 from recsys.store.idempotency import KEPT, LEASE, Kept
-from serving.http import asking
 from serving.http.service import Service
 from tests.docs.http_parts import known_operations
 from tests.serving.conftest import purchase
-from tests.serving.test_state import wait_for
+from tests.serving.late import answered_again, too_late
 
 ONE = {"Idempotency-Key": "one"}
 
@@ -196,19 +195,15 @@ def test_a_key_the_store_could_not_take_back_is_free_when_it_is_there_again(serv
     def away(*_arguments, **_named):
         raise StoreUnavailable("away")
 
+    def ask():
+        return service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
+
     with monkeypatch.context() as broken:
         broken.setattr(AnswerStore, step, away)
         if step == "forget":
             broken.setattr(Service, "report", away)
-        first = service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
-    seen = []
-
-    def again():
-        seen.append(service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE))
-        return seen[-1].status_code != 503  # until the service knows that the database is back
-
-    assert wait_for(again)
-    second = seen[-1]
+        first = ask()
+    second = answered_again(ask)
     outcome = second.json()["outcomes"][0]["outcome"]
     expected = (503, 200, "accepted") if step == "forget" else (200, 200, "repeated")
     assert (first.status_code, second.status_code, outcome) == expected
@@ -224,26 +219,13 @@ def test_a_kept_answer_is_not_given_back(answers):
 
 def test_a_key_claimed_after_its_request_was_given_up_is_free(service, purchase, monkeypatch):
     """The claim was kept, too late for the answer: a repetition runs at once instead of waiting for nobody."""
-    go, real = Signal(), AnswerStore.begin
 
-    def late(self, *arguments):
-        begun = real(self, *arguments)
-        go.wait(30)
-        return begun
+    def ask():
+        return service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
 
-    with monkeypatch.context() as slow:
-        slow.setattr(AnswerStore, "begin", late)
-        slow.setattr(asking, "WITHIN", 0.3)
-        first = service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE)
-    go.set()
-    seen = []
-
-    def again():
-        seen.append(service.http.post("/v1/events", json={"events": [purchase()]}, headers=ONE).status_code)
-        return seen[-1] != 503
-
-    assert wait_for(again)
-    assert (first.status_code, seen[-1]) == (503, 200)
+    with too_late(monkeypatch, AnswerStore, "begin"):
+        first = ask()
+    assert (first.status_code, answered_again(ask).status_code) == (503, 200)
 
 
 def test_of_many_at_once_one_runs(answers):

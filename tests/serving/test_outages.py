@@ -1,15 +1,14 @@
 """A database that is down, stalled or reset: writes are refused, reads go on, nothing acknowledged is lost."""
 
 import time
-from threading import Event as Signal
 
 import pytest
 
 from recsys.store import AnswerStore, ErasureStore, KeyStore, LimitStore
 from recsys.workspace import replay_decision
-from serving.http import asking
 from tests.faults.killing import killed_under_load, lost
 from tests.faults.proxy import fault_proxy
+from tests.serving.late import answered_again, too_late
 from tests.serving.test_state import wait_for
 
 
@@ -139,27 +138,10 @@ def test_offers_under_a_key_are_made_anew_in_an_outage(proxied, fault):
 def test_an_erasure_answered_too_late_is_done_and_may_be_repeated(service, purchase, monkeypatch):
     """503, for nobody knew in time; the repetition finds nothing left and answers with a receipt."""
     service.report(purchase())
-    go, real = Signal(), ErasureStore.erase
-
-    def late(self, *arguments):
-        receipt = real(self, *arguments)
-        go.wait(30)
-        return receipt
-
-    with monkeypatch.context() as slow:
-        slow.setattr(ErasureStore, "erase", late)
-        slow.setattr(asking, "WITHIN", 0.3)
+    with too_late(monkeypatch, ErasureStore, "erase"):
         first = erase_with_key(service)
-    go.set()
-    seen = []
-
-    def again():
-        seen.append(erase_with_key(service))
-        return seen[-1].status_code != 503
-
-    assert wait_for(again)
-    receipt = seen[-1].json()
-    assert (first.status_code, seen[-1].status_code, receipt["events"]) == (503, 200, 0)
+    second = answered_again(lambda: erase_with_key(service))
+    assert (first.status_code, second.status_code, second.json()["events"]) == (503, 200, 0)
     assert service.http.get("/v1/customers/ann").status_code == 404
 
 
