@@ -19,14 +19,16 @@ FOREVER = 2**62
 class Erased:
     """Instant up to which a customer is erased [s], None for one who is not; an erasure counts at once in every worker.
 
-    `away` says whether the database is known to be lost, so that nobody waits for it. `kept` holds the tombstones for a
-    service that starts without its database; where there are none either, everybody counts as erased.
+    `away` says whether the database is known to be lost, so that nobody waits for it; `lost` is told when it is. `kept`
+    holds the tombstones for a service that starts without its database; where there are none either, everybody counts
+    as erased.
     """
 
     def __init__(self, store: Callable[[], ErasureStore], kept: Path) -> None:
         self._store, self._kept = store, kept
         self._read = _load(kept)
         self.away: Callable[[], bool] = lambda: False
+        self.lost: Callable[[StoreUnavailable], object] = lambda _error: None
 
     def refresh(self) -> None:
         """Read all tombstones for the time the database can't be asked."""
@@ -44,8 +46,8 @@ class Erased:
         if not self.away():
             try:
                 return self._store().erased_at(customer_id)
-            except StoreUnavailable:
-                pass
+            except StoreUnavailable as error:
+                self.lost(error)
         return self._read.erased_at(customer_id) if self._read is not None else FOREVER
 
 

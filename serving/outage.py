@@ -20,7 +20,8 @@ FULL = 5.0
 class Outage:
     """Begins with the first failure, ends when `probe` (called from a thread of its own) raises no `StoreError`.
 
-    A full disk is none: it can be read, and a write finds out at once whether there is space again.
+    A full disk is none: it can be read, and a write finds out at once whether there is space again. What is in `ended`
+    is called by that thread after the end.
     """
 
     def __init__(self, probe: Callable[[], object], clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,6 +29,7 @@ class Outage:
         self._lock = threading.Lock()
         self._full_until = float("-inf")
         self.now = False
+        self.ended: list[Callable[[], object]] = []
 
     @property
     def full(self) -> bool:
@@ -53,12 +55,17 @@ class Outage:
 
     def _watch(self) -> None:
         pause = threading.Event()
-        while True:
+        while self.now:
             pause.wait(PAUSE)
-            try:
-                self._probe()
-            except StoreError:
-                continue
-            self.now = False
-            LOG.info("database found")
-            return
+            self.now = not self._answers()
+        LOG.info("database found")
+        for each in self.ended:
+            each()
+
+    def _answers(self) -> bool:
+        """Whether the probe succeeds; whatever goes wrong in it, it is made again."""
+        try:
+            self._probe()
+        except Exception:
+            return False
+        return True

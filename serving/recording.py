@@ -1,6 +1,7 @@
 """Decisions kept before their answers leave: group commits by one thread, the worker's journal when the store fails."""
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from recsys.decisioning.record import DecisionRecord
 from recsys.errors import StoreError, StoreFull
 from recsys.logs import REQUEST_ID
 from recsys.store import DecisionStore, Journal
+from recsys.store.patience import within
 from serving.outage import Outage
 
 Kept = Literal["store", "journal", "lost"]
@@ -30,6 +32,9 @@ TRY = 32
 
 BUSY = 0.2
 """The same while some are known to wait [s]."""
+
+UPLOADED = 200
+"""Decisions of a journal that are brought into the store at once; then those that wait have their turn."""
 
 
 class _Waiting(NamedTuple):
@@ -51,12 +56,15 @@ class Recorder:
         journal: Journal,
         outage: Outage,
         counted: Callable[[Kept, int], object],
+        *,
+        patience: float = math.inf,
     ) -> None:
         self._store, self._journal, self._outage, self._counted = store, journal, outage, counted
         self._queue: deque[_Waiting] = deque()
         self._wake = threading.Event()
         self._ending = False
         self._thread: threading.Thread | None = None
+        self._patience = patience
         self._looks = True
         self._full = False
         self._alone = TRY - 1
@@ -88,7 +96,7 @@ class Recorder:
         while True:
             asked = self._wake.wait(BUSY if self._looks else IDLE)
             self._wake.clear()
-            batch = [self._queue.popleft() for _ in range(len(self._queue))]
+            batch = self._waiting()
             if batch:
                 began = time.perf_counter()
                 self._tell(batch, self._keep(batch))
@@ -97,6 +105,10 @@ class Recorder:
                 return
             if not self._outage.now and not (self._full and asked) and (self._looks or not asked):
                 self._upload()
+
+    def _waiting(self) -> list[_Waiting]:
+        """All that wait now."""
+        return [self._queue.popleft() for _ in range(len(self._queue))]
 
     def _gather(self, kept: int, seconds: float) -> None:
         """Let decisions gather before the next commit, if that was of use: one client alone would only be held up.
@@ -111,7 +123,8 @@ class Recorder:
         records = [each.record for each in batch]
         if not self._outage.now:
             try:
-                self._store().append(records)
+                with within(self._patience):
+                    self._store().append(records)
             except StoreError as error:
                 with bound_contextvars(request_ids=_asked(batch)):
                     self._outage.begin(error)
@@ -144,7 +157,7 @@ class Recorder:
         for path in self._journal.waiting():
             try:
                 with self._journal.claimed(path) as records:
-                    self._store().append(records or [])
+                    self._bring(records or [])
             except (StoreError, OSError) as error:
                 self._looks = True
                 if isinstance(error, StoreError):
@@ -152,6 +165,14 @@ class Recorder:
                 return
             if records:
                 LOG.info("decisions uploaded", count=len(records))
+
+    def _bring(self, records: list[DecisionRecord]) -> None:
+        """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind."""
+        for start in range(0, len(records), UPLOADED):
+            self._store().append(records[start : start + UPLOADED])
+            batch = self._waiting()
+            if batch:
+                self._tell(batch, self._keep(batch))
 
 
 def _asked(batch: list[_Waiting]) -> list[str]:

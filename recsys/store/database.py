@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateSchema
 
 from recsys.errors import SettingsError, StoreError, StoreFull, StoreUnavailable
 from recsys.store.migrate import HEAD, migrate
-from recsys.store.patience import Patience
+from recsys.store.patience import Patience, begun
 from recsys.store.turns import Turns
 
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
@@ -25,6 +25,12 @@ _ALL = methodcaller("fetchall")
 
 POSTGRES_FULL = "53100"
 """Postgres' SQLSTATE disk_full."""
+
+POSTGRES_READ_ONLY = "25006"
+"""Its SQLSTATE read_only_sql_transaction: a replica, or one that was set so for a while."""
+
+POOL_SECONDS = 2
+"""How long a thread waits for a connection that others have [s]."""
 
 WRITER_LOCK = 0x6261_7269
 """Advisory lock of Postgres that lets one writer append at a time; one a schema."""
@@ -92,6 +98,7 @@ class Database:
         with _translated(), self._turn(), self._engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(*self._lock())
+            begun()
             yield connection
 
     def _lock(self) -> tuple[TextClause, dict[str, Any]]:
@@ -105,7 +112,21 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """One consistent read that does not hold writers up."""
         with _translated(), self._engine.connect().execution_options(reading=True) as connection:
+            begun()
             yield connection
+
+    def look(self) -> None:
+        """Look whether it can be written now, as far as it says so.
+
+        Raises:
+            StoreUnavailable: it can't, or it can't be asked.
+        """
+        if self.is_sqlite:
+            self.fetch("SELECT 1", ())
+        elif self.fetch("SELECT current_setting('transaction_read_only')", ())[0][0] == "on":
+            self._forget_reader()  # the next one may lead to another server
+            cure = "Let DATABASE_URL name one that can be written"
+            raise StoreUnavailable("The database can only be read", cure=cure)
 
     def fetch(self, statement: str, values: Sequence[Any]) -> list[Any]:
         """Rows of one driver statement on this thread's own connection: the fast path, without a transaction around it.
@@ -216,19 +237,24 @@ def _within(address: URL, schema: str) -> URL:
 
 def _postgres(address: URL, patience: Patience) -> Engine:
     """Postgres by connections that give up when `patience` ends."""
-    from recsys.store.postgres import ImpatientConnection, make_durable, warn_of_no_sync
+    from recsys.store.postgres import ImpatientConnection, prepare, warn_of_no_sync
 
-    engine = create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 2})
+    engine = create_engine(address, pool_pre_ping=True, pool_timeout=POOL_SECONDS, connect_args={"connect_timeout": 2})
     connecting = type("Connecting", (ImpatientConnection,), {"patience": patience})
     told: list[bool] = []
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
         connection = connecting.connect(*arguments, **options)  # type: ignore[attr-defined]
-        if not make_durable(connection) and not told:
+        if not prepare(connection, patience.seconds) and not told:
             told.append(True)
             warn_of_no_sync()
         return connection
+
+    @event.listens_for(engine, "handle_error")
+    def _replace(context: Any) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == POSTGRES_READ_ONLY:
+            context.is_disconnect = True
 
     return engine
 
@@ -261,9 +287,12 @@ def _lost(error: BaseException | None) -> bool:
     """Whether a driver's error says that the database can't be asked now.
 
     Psycopg has a `DatabaseError` without an SQLSTATE for a connection that broke in the middle of an answer, and a
-    `ProgrammingError` where the pool, which asked whether it still stands, then puts its settings back.
+    `ProgrammingError` where the pool, which asked whether it still stands, then puts its settings back. A connection
+    that leads to a database which can only be read is of no use either: made anew it may lead to another one.
     """
     name = type(error).__name__
+    if getattr(error, "sqlstate", None) == POSTGRES_READ_ONLY:
+        return True
     if {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(error).__mro__}:
         return True
     if error is None or getattr(error, "sqlstate", "") is not None:

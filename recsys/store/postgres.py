@@ -1,5 +1,6 @@
 """Connections to Postgres that give up on a server which does not answer, wherever it hangs."""
 
+import math
 import time
 from collections.abc import Generator
 from typing import Any
@@ -11,6 +12,9 @@ from recsys.store.patience import Patience
 
 LOG = structlog.get_logger("barista.store")
 
+IDLE = 3.0
+"""So many times its patience a service may leave a transaction open between two statements; then the server ends it."""
+
 
 class ServerSilent(psycopg.OperationalError):
     """The server did not answer in time; the connection was given up."""
@@ -19,34 +23,50 @@ class ServerSilent(psycopg.OperationalError):
 
 
 class ImpatientConnection(psycopg.Connection[Any]):
-    """A connection whose waits end after `patience`.
+    """A connection whose waits end after `patience`, those for itself too.
 
     Neither a server-side timeout nor TCP's notices a server that stopped behind a network that goes on acknowledging.
     """
 
     patience = Patience()
 
+    @classmethod
+    def _connect_gen(cls, *arguments: Any, **options: Any) -> Any:
+        """Connect; `connect_timeout` knows whole seconds only, two at least."""
+        gen, ends = super()._connect_gen(*arguments, **options), cls.patience.ends()
+        return gen if ends == math.inf else _until(gen, ends)
+
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
         """Wait for the server as psycopg does, but not longer than `patience`."""
-        seconds = self.patience.seconds
-        if seconds is None:
+        ends = self.patience.ends()
+        if ends == math.inf:
             return super().wait(gen, *arguments, **options)
         try:
-            return super().wait(_until(gen, time.monotonic() + seconds), *arguments, **options)
+            return super().wait(_until(gen, ends), *arguments, **options)
         except ServerSilent:
             self.pgconn.finish()
             raise
 
 
-def make_durable(connection: psycopg.Connection[Any]) -> bool:
+_DURABLE = (
+    "set_config('synchronous_commit', "
+    "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, "
+    "false)"
+)
+_PATIENT = ", set_config('lock_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false)"
+
+
+def prepare(connection: psycopg.Connection[Any], patience: float | None) -> bool:
     """Let a commit of this connection wait for the server's disk even where that was switched off as a default.
+
+    With `patience` [s] the server lets nobody wait for a client that gave up or is gone without a word: neither in the
+    line of writers nor behind the writers' lock.
 
     False when the server itself does not wait for its disk (`fsync` is off), which no client can change.
     """
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    row = connection.execute("SELECT current_setting('fsync')").fetchone()
+    bounds = () if patience is None else (f"{patience * 1000:.0f}ms", f"{patience * IDLE * 1000:.0f}ms")
+    query = f"SELECT current_setting('fsync'), {_DURABLE}{_PATIENT if bounds else ''}"
+    row = connection.execute(query, bounds).fetchone()
     connection.commit()
     return row is not None and row[0] == "on"
 

@@ -41,7 +41,7 @@ class Turns:
         Raises:
             sqlite3.OperationalError: none within the patience.
         """
-        if not self._lock.acquire(timeout=self.wait_ms / 1000):
+        if not self._lock.acquire(timeout=max(0.0, self._patience.ends(BUSY_MS / 1000) - time.monotonic())):
             raise sqlite3.OperationalError("database is locked")
         try:
             yield
@@ -54,7 +54,7 @@ class Turns:
         Raises:
             sqlite3.OperationalError: one did for as long as the patience, or the act failed otherwise.
         """
-        deadline = time.monotonic() + self.wait_ms / 1000
+        deadline = self._patience.ends(BUSY_MS / 1000)
         connection.execute("PRAGMA busy_timeout=0")
         try:
             while True:

@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable
 
-from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.types import Scope
 
 from recsys.errors import SettingsError, StoreUnavailable
 from recsys.settings import LOOPBACK, Settings
 from recsys.store import Key
-from serving.http.asking import Ask
+from serving.http.asking import Ask, unbounded
 from serving.http.keyring import Keyring
 from serving.http.problems import Problem
 from serving.http.requests import header_of
@@ -38,7 +37,7 @@ class Access:
         *,
         tokens: Tokens | None = None,
         fetches: bool = True,
-        ask: Ask = run_sync,
+        ask: Ask = unbounded,
     ) -> None:
         self.ring, self._clock, self._tokens, self._fetches, self._ask = ring, clock, tokens, fetches, ask
 
@@ -61,7 +60,9 @@ class Access:
             StoreUnavailable: the key can't be looked up now.
         """
         key = self.at_once(request.scope, scopes)
-        return self._let_in(await self._ask(self.ring.fetch, bearer(request.scope)), scopes) if key is None else key
+        if key is not None:
+            return key
+        return self._let_in(await self._ask(request.scope, self.ring.fetch, bearer(request.scope)), scopes)
 
     def at_once(self, scope: Scope, scopes: tuple[str, ...]) -> Key | None:
         """As `check`, without waiting: None for a key that has to be looked for in the store.

@@ -88,6 +88,7 @@ def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | 
     service.begin()
     metrics.askings.append(partial(_remembered, state.workspace, metrics, Counter()))
     guards = Guards.of(state.workspace, service.ask)
+    service.outage.ended.append(guards.give_back)
     health = Health(service)
     health.look()
     lifespan = partial(_lifespan, service, metrics, guards, health)

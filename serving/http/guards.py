@@ -50,6 +50,10 @@ class Guards:
         self.access.refresh()
         self._idempotency.purge()
 
+    def give_back(self) -> None:
+        """Let requests run whose keys were claimed in vain, as soon as the database is there again."""
+        self._idempotency.give_back()
+
     def around(self, operation: Operation) -> Handler:
         """The operation's handler behind its guards; a public one stands open and is told who is known."""
         handler = _awaited(operation.handler)
@@ -59,7 +63,7 @@ class Guards:
         async def guarded(request: Request) -> Response:
             key = await self.access.check(request, operation.scopes)
             if self._limiter.limits:
-                request.scope["state"]["headers"] = await self._limiter.take(key.key_id)
+                request.scope["state"]["headers"] = await self._limiter.take(key.key_id, request.scope)
             if operation.writes and HEADER in request.headers:
                 return await self._idempotency.answer(request, _owner(key), handler, outlasts=operation.outlasts)
             return await handler(request)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from recsys.errors import StoreError, StoreFull, StoreUnavailable
 from recsys.store.idempotency import AnswerStore, Begun, Kept
-from serving.http.asking import Ask
+from serving.http.asking import Ask, unbounded
 from serving.http.problems import FieldFault, Problem
 from serving.http.requests import invalid, limited_body
 
@@ -30,17 +30,21 @@ class Idempotency:
     """Runs writes that carry a key once, over the answers kept in the store."""
 
     def __init__(
-        self, store: Callable[[], AnswerStore], clock: Callable[[], float] = time.monotonic, ask: Ask = run_sync
+        self, store: Callable[[], AnswerStore], clock: Callable[[], float] = time.monotonic, ask: Ask = unbounded
     ) -> None:
         self._store, self._clock, self._ask = store, clock, ask
         self._purge_at = clock() + PURGE_SECONDS
         self._owed: set[tuple[str, str]] = set()
 
-    def purge(self) -> None:
-        """Give back keys the store could not take before; now and then drop the answers that are too old."""
+    def give_back(self) -> None:
+        """Give back keys the store could not take before."""
         with suppress(StoreError):
             for owner, key in tuple(self._owed):
                 self._give_back(owner, key)
+
+    def purge(self) -> None:
+        """Give back keys, and now and then drop the answers that are too old."""
+        self.give_back()
         if self._clock() < self._purge_at:
             return
         self._purge_at = self._clock() + PURGE_SECONDS
@@ -63,7 +67,7 @@ class Idempotency:
         _check(key)
         fingerprint = await _fingerprint(request)
         try:
-            begun = await self._begin(owner, key, fingerprint)
+            begun = await self._begin(request.scope, owner, key, fingerprint)
         except StoreUnavailable:
             if outlasts:
                 return await handler(request)
@@ -74,7 +78,7 @@ class Idempotency:
             raise _conflict(begun.state)
         return await self._run(request, owner, key, handler)
 
-    async def _begin(self, owner: str, key: str, fingerprint: str) -> Begun:
+    async def _begin(self, scope: Scope, owner: str, key: str, fingerprint: str) -> Begun:
         """Claim a key; one that may be claimed although nobody said so in time is given back later."""
         asked: list[str] = []
 
@@ -83,9 +87,9 @@ class Idempotency:
             return self._store().begin(owner, key, fingerprint)
 
         if (owner, key) in self._owed:
-            await self._ask(self._give_back, owner, key)
+            await self._ask(scope, self._give_back, owner, key)
         try:
-            return await self._ask(begin)
+            return await self._ask(scope, begin)
         except StoreUnavailable as error:
             if asked and not isinstance(error, StoreFull):
                 self._owed.add((owner, key))
@@ -98,11 +102,11 @@ class Idempotency:
         except BaseException:
             self._owed.add((owner, key))
             with suppress(StoreError):
-                await self._ask(self._give_back, owner, key)
+                await self._ask(request.scope, self._give_back, owner, key)
             raise
         kept = Kept(response.status_code, response.media_type or "", bytes(response.body))
         try:
-            await self._ask(self._finish, owner, key, kept, request.state.customers)
+            await self._ask(request.scope, self._finish, owner, key, kept, request.state.customers)
         except StoreError:  # done, but a repetition can't be told so: every write finds out by itself what is done
             self._owed.add((owner, key))
         return response

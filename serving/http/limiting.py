@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from anyio.to_thread import run_sync
+from anyio import fail_after
+from starlette.types import Scope
 
 from recsys.errors import StoreUnavailable
 from recsys.store import LimitStore
 from recsys.store.limits import Lease, ahead
-from serving.http.asking import Ask
+from serving.http.asking import Ask, seconds_left, unbounded
 from serving.http.problems import Problem
 
 MOST_CALLERS = 10_000
@@ -43,7 +44,7 @@ class Limiter:
         seconds: int,
         store: Callable[[], LimitStore],
         clock: Callable[[], float] = time.time,
-        ask: Ask = run_sync,
+        ask: Ask = unbounded,
     ) -> None:
         self._quota, self._seconds, self._store, self._clock, self._ask = quota, seconds, store, clock, ask
         self._shares: dict[str, _Share] = {}
@@ -58,8 +59,8 @@ class Limiter:
         """The `RateLimit-Policy` header."""
         return f'"requests";q={self._quota};w={self._seconds}'
 
-    async def take(self, caller: str) -> dict[str, str]:
-        """Let one request of `caller` pass; the headers that tell it how many more may.
+    async def take(self, caller: str, scope: Scope) -> dict[str, str]:
+        """Let one request of `caller`, that of `scope`, pass; the headers that tell it how many more may.
 
         Raises:
             Problem: 429 when the window is used up, with `Retry-After`.
@@ -68,10 +69,22 @@ class Limiter:
             return {}
         share = self._share(caller)
         if not share.tokens and share.left:
-            async with share.lock:
-                if not share.tokens and share.left:
-                    await self._lease(caller, share)
+            await self._wait_for_block(caller, share, scope)
         return self._pass(share)
+
+    async def _wait_for_block(self, caller: str, share: _Share, scope: Scope) -> None:
+        """Lease a block, or wait for the one another request leases; the wait counts as one for the database."""
+        try:
+            with fail_after(seconds_left(scope)):
+                await share.lock.acquire()
+        except TimeoutError:
+            self._alone(share)
+            return
+        try:
+            if not share.tokens and share.left:
+                await self._lease(caller, share, scope)
+        finally:
+            share.lock.release()
 
     def at_once(self, caller: str) -> dict[str, str] | None:
         """As `take`, without waiting: None, and nothing taken, where a block has to be leased from the store."""
@@ -96,16 +109,20 @@ class Limiter:
             share = self._shares[caller] = _Share(window)
         return share
 
-    async def _lease(self, caller: str, share: _Share) -> None:
+    async def _lease(self, caller: str, share: _Share, scope: Scope) -> None:
         try:
-            lease = await self._ask(self._new_lease, caller, share.window)
+            lease = await self._ask(scope, self._new_lease, caller, share.window)
         except StoreUnavailable:
-            LOG.warning("limits not shared")
-            share.tokens, share.left = self._quota, 0
+            self._alone(share)
             return
         share.window = lease.window
         share.tokens += lease.granted
         share.left = lease.left
+
+    def _alone(self, share: _Share) -> None:
+        """Let the whole quota pass here, whatever other workers do."""
+        LOG.warning("limits not shared")
+        share.tokens, share.left = self._quota, 0
 
     def _new_lease(self, caller: str, window: int) -> Lease:
         return self._store().lease(caller, window, self._quota, self._seconds)

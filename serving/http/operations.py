@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from recsys.store import Scope
+from recsys.store.patience import begin_by
 from serving.http import bodies as b
+from serving.http.asking import asked_until
 from serving.http.examples import EXAMPLES
 from serving.http.health import Health
 from serving.http.health_bodies import HealthBody, LiveBody
@@ -118,7 +120,8 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         body = await read_body(request, b.RecommendationRequest)
         request.state.customers = frozenset({body.customer_id})
         laps = request.state.laps = Laps()
-        decided = service.decide(body, laps)
+        with begin_by(asked_until(request.scope)):  # what looked up the request's key has taken of its time
+            decided = service.decide(body, laps)
         kept = await service.recorder.keep(decided.record)
         laps("log")
         metrics.stages(laps)
@@ -126,7 +129,11 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
 
     async def decision(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        return json_answer(await run_sync(service.decision, path_text(request, "decision_id")))
+        decision_id = path_text(request, "decision_id")
+        found = await run_sync(service.waiting, decision_id)
+        if found is None:
+            found = await service.ask(request.scope, service.decision, decision_id)
+        return json_answer(found)
 
     return (
         Operation(
@@ -246,11 +253,11 @@ def _customers(service: Service) -> tuple[Operation, ...]:
 def _people(service: Service, people: People) -> tuple[Operation, ...]:
     async def erase(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        return json_answer(await service.ask(people.erase, path_text(request, "customer_id")))
+        return json_answer(await service.ask(request.scope, people.erase, path_text(request, "customer_id")))
 
     async def export(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        return json_answer(await run_sync(people.export, path_text(request, "customer_id")))
+        return json_answer(await service.ask.at_length(request.scope, people.export, path_text(request, "customer_id")))
 
     path = "/v1/customers/{customer_id:id}"
     return (
@@ -272,7 +279,7 @@ def _reports(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         read_query(request, b.NoQuery)
         batch = await read_body(request, b.EventBatch)
         request.state.customers = frozenset(each.customer_id for each in batch.events)
-        answer = await service.ask(service.report, batch.events)
+        answer = await service.ask(request.scope, service.report, batch.events)
         for outcome in answer.outcomes:
             metrics.events.labels(outcome.outcome).inc()
         return json_answer(answer)

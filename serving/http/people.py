@@ -7,7 +7,6 @@ from recsys.data.ids import ABSENT
 from recsys.data.tail import rows_at
 from recsys.data.told import told_row
 from recsys.store.export import decisions_of, events_of
-from serving.http.asking import no_database
 from serving.http.bodies import ErasureBody, ExportBody, ReportedBody
 from serving.http.facts import orders_of
 from serving.http.problems import Problem
@@ -20,6 +19,7 @@ class People:
     def __init__(self, service: Service) -> None:
         self._service = service
         service.state.erased.away = lambda: service.outage.now
+        service.state.erased.lost = service.outage.begin
 
     def erase(self, customer_id: str) -> ErasureBody:
         """Forget a customer, known or not: an answer tells nobody whether there was one by more than counts.
@@ -49,8 +49,6 @@ class People:
             Problem: 404 when that is nothing.
             StoreUnavailable: the database can't be reached.
         """
-        if self._service.outage.now:
-            raise no_database()
         loaded, workspace = self._service.state.current(), self._service.workspace
         snapshot, as_of = loaded.snapshot, workspace.as_of(loaded.snapshot)
         zone = snapshot.facts.timezone

@@ -1,7 +1,9 @@
 """Requests → answers: reads the tail, asks the opened state, names the batch run the answer agrees with."""
 
+import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import wraps
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from recsys.data.clock import to_iso
 from recsys.data.looks import looks_since
@@ -9,10 +11,11 @@ from recsys.decisioning.answers import Novelty, OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
 from recsys.errors import ClockError, StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
+from recsys.store.patience import within
 from recsys.workspace import Workspace
 from serving.answers import MODELS
 from serving.challengers import Challengers
-from serving.http.asking import Asking, no_database
+from serving.http.asking import Asking
 from serving.http.bodies import (
     CustomerBody,
     DecisionBody,
@@ -45,6 +48,15 @@ from serving.shadow import Ranked, Rated, Shadow
 NO_DATABASE = "The database can't be reached: answers come from the snapshot alone, writes are refused."
 NO_SPACE = "The database's disk is full: writes are refused, offers are kept in the journal while there is space."
 
+READING = 2
+"""What one answer reads takes at most this part of `database_patience`: the worker does nothing else meanwhile."""
+
+QUICK = 4
+"""A lost database is there again when it answers within this part of it: a write asks it half a dozen times."""
+
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
+
 
 class Decided(NamedTuple):
     """An answer that may leave when its record is kept."""
@@ -60,6 +72,19 @@ class Scored(NamedTuple):
     body: ScoresBody | None
 
 
+def _in_time(
+    answer: "Callable[Concatenate[Service, _Asked], _Answer]",
+) -> "Callable[Concatenate[Service, _Asked], _Answer]":
+    """An answer whose reads, all together, wait no longer for the database than one may; it goes on without them."""
+
+    @wraps(answer)
+    def bounded(self: "Service", /, *asked: _Asked.args, **options: _Asked.kwargs) -> _Answer:
+        with within(self.patience / READING):
+            return answer(self, *asked, **options)
+
+    return bounded
+
+
 class Service:
     """The use cases of the HTTP interface over one workspace."""
 
@@ -73,9 +98,25 @@ class Service:
         self._terms = tuple(getattr(state.workspace.settings, name) for name in TERMS)
         self._common: tuple[Loaded, Digest] | None = None
         self.shadow = shadow or Shadow(Challengers(state.workspace), 0.0, 0, lambda _seen: None, lambda _fate: None)
-        self.outage = Outage(lambda: state.workspace.decisions().find(""))
+        self.patience = state.workspace.settings.database_patience
+        self.outage = Outage(self._probe)
         self.ask = Asking(self.outage)
-        self.recorder = Recorder(state.workspace.decisions, state.workspace.journal(), self.outage, counted)
+        self.recorder = Recorder(
+            state.workspace.decisions, state.workspace.journal(), self.outage, counted, patience=self.patience
+        )
+
+    def _probe(self) -> None:
+        """Find out whether the database can be asked again, and soon enough for a write to be done in time.
+
+        Raises:
+            StoreError: it can't.
+        """
+        with within(self.patience):
+            self.workspace.decisions().find("")  # by a connection that may have to be made first
+            began = time.monotonic()
+            self.workspace.database().look()
+        if time.monotonic() - began > self.patience / QUICK:
+            raise StoreUnavailable("The database answers too slowly")
 
     def begin(self) -> None:
         """Find out whether the database answers: a service starts without it, too, and nobody waits for it then."""
@@ -94,6 +135,7 @@ class Service:
         """The event store."""
         return self.workspace.events()
 
+    @_in_time
     def decide(self, body: RecommendationRequest, laps: Laps | None = None) -> Decided:
         """Offers for a customer, known or not, and what is to be kept of them; `laps` times the stages.
 
@@ -117,19 +159,20 @@ class Service:
         agrees = run.run_id if run is not None and run.offers_like(request) else None
         return Decided(offers_body(ranking.answer, snapshot.facts, agrees, record.decision_id, stale=stale), record)
 
+    def waiting(self, decision_id: str) -> DecisionBody | None:
+        """A recorded decision that waits in a journal, None for another."""
+        record = self.workspace.journal().find(decision_id)
+        return None if record is None else decision_body(record, self.state.current().snapshot.facts)
+
     def decision(self, decision_id: str) -> DecisionBody:
-        """A recorded decision, from the database or the journals.
+        """A recorded decision, from the database.
 
         Raises:
             Problem: 404 for one never recorded.
             StoreUnavailable: the database can't be asked.
         """
         facts = self.state.current().snapshot.facts
-        record = self.workspace.journal().find(decision_id)
-        if record is None:
-            if self.outage.now:
-                raise no_database()
-            record = self.workspace.decisions().find(decision_id)
+        record = self.workspace.decisions().find(decision_id)
         if record is None:
             raise Problem("unknown-decision", "No such decision is recorded.")
         return decision_body(record, facts)
@@ -140,6 +183,7 @@ class Service:
         assert body is not None  # nobody said to have it
         return body
 
+    @_in_time
     def scored(
         self, customer_id: str, language: Language | None, *, known_tags: str | None = None, laps: Laps | None = None
     ) -> Scored:
@@ -165,6 +209,7 @@ class Service:
         self.shadow.look(Rated(loaded.answers, customer_id, tail.orders, as_of, answer))
         return Scored(tag, scores_body(answer, snapshot.facts, run_id, stale=stale))
 
+    @_in_time
     def timing(self, customer_id: str, *, categories: bool) -> TimingBody:
         """When a customer, known or not, buys next."""
         loaded = self.state.current()
@@ -174,6 +219,7 @@ class Service:
         run = self._run_of(loaded, customer_id, tail, as_of)
         return timing_body(answer, loaded.snapshot.facts, run.run_id if run else None, stale=stale)
 
+    @_in_time
     def facts(self, customer_id: str) -> CustomerBody:
         """Known facts of a customer.
 

@@ -6,6 +6,7 @@ are refused before anything is made of them.
 
 import asyncio
 import time
+from contextvars import Context
 from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -99,7 +100,8 @@ class Wire(HttpToolsProtocol):
         """Let the application answer, in one piece where it can."""
         scope: Any = cycle.scope
         scope[WHOLE] = partial(_write, cycle)
-        super()._start_asgi_task(cycle, app)
+        # the request before it on this connection may be who calls: nothing of that one is this one's
+        Context().run(super()._start_asgi_task, cycle, app)
 
     def _answer(self, cycle: RequestResponseCycle, app: Any, way: Way, started: float, in_time: bool) -> Leaving | None:
         """The answer to a request in its turn, ready to leave; None where the application has to make it."""

@@ -1,4 +1,4 @@
-"""Postgres down, stalled or reset behind a proxy: how long writes take to be refused, how soon the service recovers."""
+"""Postgres down, stalled, cut off, reset behind a proxy: how long until writes are refused, until all is well again."""
 
 import tempfile
 import time
@@ -7,28 +7,42 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from recsys.store import Database
-from recsys.workspace import Workspace
-from serving.http.local import serve_locally
 from tests.benchmarks.figures import write_figures
 from tests.benchmarks.measure import figure
+from tests.faults.killing import lost, start
+from tests.faults.outage_load import LIMIT, READS, REFUSED, WRITES, Told, asking, calm_after
 from tests.faults.proxy import FaultProxy, Mode, fault_proxy
 from tests.faults.workspaces import small_workspace
 from tests.postgres import PostgresServer, running_postgres
 
 COMMAND = "make faults FAULTS='-k outage'"
 ROUNDS = 10
-RESETS = 100
-LIMIT = 30.0
-"""When a service that does not recover is given up [s]."""
+LOADED = 4
+"""Rounds under load of several clients."""
 
-KEY = "Idempotency-Key"
-EVENT = {"type": "purchase", "customer_id": "c0001", "lines": [{"product_id": "tea", "quantity": 1, "amount": 2.1}]}
+CLIENTS = 6
+BROKEN = 2.5
+"""How long a fault lasts under load [s]."""
+
+RESETS = 100
+RESETTING = 10.0
+"""How long connections are reset under load, ten times a second [s]."""
+
+NAMES: dict[Mode, str] = {"down": "database down", "stall": "database stall", "hole": "database cut off"}
+SAID = {
+    "report": "503 of a write",
+    "keyed": "503 of a keyed write",
+    "erase": "503 of an erasure",
+    "export": "503 of an export",
+    "decision": "503 of a decision asked for by its id",
+}
+Act = Callable[[], object]
 
 
 @pytest.mark.timeout(1_000)
@@ -40,152 +54,186 @@ def test_outages_are_short_and_lose_nothing() -> None:
 
 
 def run() -> list[dict[str, Any]]:
-    """Each fault ten times on one running service."""
+    """Each fault on a running service of two workers, found by a client alone ten times, then by several at once."""
     with running_postgres() as server:
-        broken = [each for mode in ("down", "stall") for each in _broken(server, mode)]
+        broken = [each for mode in NAMES for each in _broken(server, mode)]
         return [*broken, *_reset(server), *_locked()]
 
 
-def _broken(server: PostgresServer, mode: Mode) -> list[dict[str, Any]]:
-    seen, counts = _nothing_seen()
-    with _proxied(server) as (proxy, workspace, http):
-        for number in range(ROUNDS):
-            _round(partial(proxy.set, mode), partial(proxy.set, "pass"), http, f"{mode}-{number}", seen, counts)
-        kept = workspace.events().count()
-    return [
-        *_refusals(f"database {mode}", seen),
-        figure(f"database {mode}: slowest read, marked stale", max(seen["read"]), "s", COMMAND),
-        figure(f"database {mode}: slowest recovery of writes", max(seen["recovered"]), "s", COMMAND, at_most=5),
-        figure(
-            f"database {mode}: answers other than 503, or reads not marked", counts["wrong"], "", COMMAND, at_most=0
-        ),
-        figure(f"database {mode}: offers kept nowhere", counts["unrecorded"], "", COMMAND, at_most=0),
-        figure(f"database {mode}: acknowledged events lost", 3 * ROUNDS - kept, f"of {3 * ROUNDS}", COMMAND, at_most=0),
-    ]
+class Serving(NamedTuple):
+    """A service process of two workers, and what breaks its database."""
 
+    proxy: FaultProxy
+    workspace: Path
+    address: str
+    database: str
+    end: Callable[[], None]
 
-def _nothing_seen() -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Times by what was asked, and counts of what went wrong, before the first round."""
-    return {each: [] for each in (*WRITES, "offer", "read", "recovered")}, {"wrong": 0, "unrecorded": 0}
-
-
-def _refusals(what: str, seen: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """How long each kind of write took to be refused, and offers under a key to be made anew."""
-    said = {"report": "503 of a write", "keyed": "503 of a keyed write", "erase": "503 of an erasure"}
-    said["offer"] = "answer to offers under a key"
-    return [figure(f"{what}: slowest {text}", max(seen[name]), "s", COMMAND, at_most=2) for name, text in said.items()]
+    def losses(self, what: str, *told: Told) -> list[dict[str, Any]]:
+        """What was promised and is nowhere, looked up past the proxy when the service has ended."""
+        self.end()
+        return _losses(what, told, self.workspace, self.database)
 
 
 @contextmanager
-def _proxied(server: PostgresServer) -> Iterator[tuple[FaultProxy, Workspace, httpx.Client]]:
-    """A service whose Postgres stands behind a proxy."""
-    name = server.new_database().partition("?")[0].rpartition("/")[2]
-    with fault_proxy(server.socket) as proxy, tempfile.TemporaryDirectory() as place:
-        address = f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/{name}?sslmode=disable&gssencmode=disable"
-        workspace = small_workspace(Path(place) / "workspace", database_url=address)
-        with serve_locally(workspace) as local, httpx.Client(base_url=local.address, timeout=60) as http:
-            yield proxy, workspace, http
+def _proxied(server: PostgresServer) -> Iterator[Serving]:
+    """A service whose Postgres stands behind a proxy; `database` is the way past it."""
+    database = server.new_database()
+    name = database.partition("?")[0].rpartition("/")[2]
+    with ExitStack() as stack:
+        proxy = stack.enter_context(fault_proxy(server.socket))
+        workspace = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "workspace"
+        small_workspace(workspace)
+        running = stack.enter_context(ExitStack())
+        behind = f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/{name}?sslmode=disable&gssencmode=disable"
+        address = running.enter_context(_running(workspace, behind))
+        yield Serving(proxy, workspace, address, database, running.close)
+
+
+@contextmanager
+def _running(workspace: Path, database: str | None) -> Iterator[str]:
+    process, address = start(workspace, address=database)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _broken(server: PostgresServer, mode: Mode) -> list[dict[str, Any]]:
+    alone, loaded, what = Rounds(), Rounds(), NAMES[mode]
+    with _proxied(server) as serving:
+        break_it, mend = partial(serving.proxy.set, mode), partial(serving.proxy.set, "pass")
+        with httpx.Client(base_url=serving.address, timeout=60) as http:
+            for number in range(ROUNDS):
+                alone.one(break_it, mend, http, f"{mode}-{number}")
+        loaded.told.kept.decisions += alone.told.kept.decisions[-2:]
+        for number in range(LOADED):
+            loaded.under_load(break_it, mend, serving.address, f"load-{number}")
+        lost_ones = serving.losses(what, alone.told, loaded.told)
+    return [*alone.figures(f"{what}:"), *loaded.figures(f"{what}: {CLIENTS} clients at once,"), *lost_ones]
+
+
+class Rounds:
+    """Outages of one kind, one after the other; reads are `marked` stale in one, unless they can be fresh."""
+
+    def __init__(self, needing: tuple[str, ...] = REFUSED, *, marked: bool = True) -> None:
+        self._needing, self._marked = needing, marked
+        self.told = Told()
+        self.recovered: list[float] = []
+        self.wrong = 0
+
+    def one(self, break_it: Act, mend: Act, http: httpx.Client, prefix: str) -> None:
+        """Break, ask for everything, mend, write until all is kept. The kinds take turns in finding the outage."""
+        for kind in ("report", "offers"):
+            assert self.told.ask(kind, http, f"{prefix}-before").status == 200
+        self.told.stands = self.told.kept.decisions[-1]  # later ones wait in the journal, where they are found
+        break_it()
+        turn = next(TURNS) % len(self._needing)
+        for kind in (*self._needing[turn:], *self._needing[:turn]):
+            self.wrong += not self.told.ask(kind, http, f"{prefix}-{kind}").refused
+            for read in READS:
+                self.wrong += not self.told.ask(read, http, f"{prefix}-{kind}-{read}").stale and self._marked
+        mend()
+        began = time.perf_counter()
+        for kind in WRITES:
+            while self.told.ask(kind, http, f"{prefix}-{kind}").status != 200 and time.perf_counter() - began < LIMIT:
+                time.sleep(0.05)
+        self.recovered.append(time.perf_counter() - began)
+
+    def under_load(self, break_it: Act, mend: Act, address: str, prefix: str) -> None:
+        """Break and mend while several clients ask; what was asked and answered in between met the outage."""
+        with asking(address, CLIENTS, prefix, self.told):
+            time.sleep(0.7)
+            break_it()
+            broken = time.perf_counter()
+            time.sleep(BROKEN)
+            mended = time.perf_counter()
+            mend()
+            self.recovered.append(calm_after(mended, self.told))
+        met = [each for each in self.told.answers if broken < each.began and each.ended < mended]
+        self.wrong += sum(not each.stale for each in met if each.kind in READS)
+        self.wrong += sum(each.status == 200 for each in met if each.kind in WRITES)
+
+    def figures(self, what: str) -> list[dict[str, Any]]:
+        """What was measured."""
+        told, marked = self.told, self._marked
+        wrong = self.wrong + sum(not each.documented for each in told.answers)
+        times = [(f"slowest {SAID[kind]}", told.slowest(kind, refused=True), 2) for kind in self._needing]
+        times += [
+            ("slowest answer to offers under a key", told.slowest("keyed offers"), 2),
+            ("slowest read" + ", marked stale" * marked, told.slowest("offers", "scores"), 2),
+            ("slowest recovery of writes", max(self.recovered), 5),
+        ]
+        counts = [("answers other than 503" + ", or reads not marked" * marked, wrong)]
+        counts.append(("offers kept nowhere", told.unrecorded))
+        found = [figure(f"{what} {name}", value, "s", COMMAND, at_most=most) for name, value, most in times]
+        return found + [figure(f"{what} {name}", value, "", COMMAND, at_most=0) for name, value in counts]
+
+
+def _losses(what: str, told: tuple[Told, ...], workspace: Path, database: str | None) -> list[dict[str, Any]]:
+    promised, gone = [0, 0], [0, 0]
+    for each in told:
+        kept = each.kept
+        kept.events[:], kept.decisions[:] = sorted(set(kept.events)), sorted(set(kept.decisions))
+        missing = lost(workspace, kept, database)
+        promised = [promised[0] + len(kept.events), promised[1] + len(kept.decisions)]
+        gone = [gone[0] + missing[0], gone[1] + missing[1]]
+    return [
+        figure(f"{what}: acknowledged events lost", gone[0], f"of {promised[0]}", COMMAND, at_most=0),
+        figure(f"{what}: recorded decisions lost", gone[1], f"of {promised[1]}", COMMAND, at_most=0),
+    ]
 
 
 def _reset(server: PostgresServer) -> list[dict[str, Any]]:
-    """All connections broken again and again between requests, new ones let through."""
-    wrong = 0
-    with _proxied(server) as (proxy, workspace, http):
-        for number in range(RESETS):
-            proxy.reset()
-            wrong += _report(http, f"reset-{number}").status_code != 200
-            proxy.reset()
-            offers = http.post("/v1/recommendations", json={"customer_id": "c0001"}).json()
-            wrong += offers["stale"] or not offers["recorded"]
-        kept = workspace.events().count()
-    said = f"of {2 * RESETS}"
+    """All connections broken again and again, new ones let through: between requests, then under load."""
+    alone, loaded, wrong, what = Told(), Told(), 0, "connections reset"
+    with _proxied(server) as serving:
+        with httpx.Client(base_url=serving.address, timeout=60) as http:
+            for number in range(RESETS):
+                serving.proxy.reset()
+                wrong += alone.ask("report", http, f"reset-{number}").status != 200
+                serving.proxy.reset()
+                wrong += alone.ask("offers", http, f"reset-{number}").stale
+        loaded.kept.decisions += alone.kept.decisions[-2:]
+        with asking(serving.address, CLIENTS, "reset", loaded):
+            end = time.monotonic() + RESETTING
+            while time.monotonic() < end:
+                time.sleep(0.1)
+                serving.proxy.reset()
+            recovered = calm_after(time.perf_counter(), loaded)
+        lost_ones = serving.losses(what, alone, loaded)
+    many, said = f"{what}: {CLIENTS} clients at once,", f"of {len(loaded.answers)}"
+    odd, refused = sum(not a.documented for a in loaded.answers), sum(a.refused for a in loaded.answers)
     return [
-        figure("connections reset: writes refused, reads stale or unrecorded", wrong, said, COMMAND, at_most=0),
-        figure("connections reset: acknowledged events lost", RESETS - kept, f"of {RESETS}", COMMAND, at_most=0),
+        figure(
+            f"{what}: writes refused, reads stale or unrecorded",
+            wrong + alone.unrecorded,
+            f"of {2 * RESETS}",
+            COMMAND,
+            at_most=0,
+        ),
+        figure(f"{many} answers other than 200 or 503", odd, said, COMMAND, at_most=0),
+        figure(f"{many} refused", refused, said, COMMAND),
+        figure(f"{many} slowest answer", loaded.slowest(*REFUSED, *READS), "s", COMMAND, at_most=2),
+        figure(f"{many} slowest recovery of writes", recovered, "s", COMMAND, at_most=5),
+        *lost_ones,
     ]
 
 
 def _locked() -> list[dict[str, Any]]:
-    """SQLite in the hands of another program."""
-    seen, counts = _nothing_seen()
+    """SQLite in the hands of another program: it can be read all the while."""
+    seen, what = Rounds(WRITES, marked=False), "SQLite locked"
     with tempfile.TemporaryDirectory() as place:
-        workspace = small_workspace(Path(place) / "workspace")
-        other = Database.open(workspace.directory / "barista.db")
-        with serve_locally(workspace) as local, httpx.Client(base_url=local.address, timeout=60) as http:
+        workspace = Path(place) / "workspace"
+        other = Database.open(small_workspace(workspace).directory / "barista.db")
+        with _running(workspace, None) as address, httpx.Client(base_url=address, timeout=60) as http:
             for number in range(ROUNDS):
                 block = ExitStack()
-                lock, unlock = partial(block.enter_context, other.writing()), block.close
-                _round(lock, unlock, http, f"lock-{number}", seen, counts, stale=None)
-            kept = workspace.events().count()
+                seen.one(partial(block.enter_context, other.writing()), block.close, http, f"lock-{number}")
         other.close()
-    return [
-        *_refusals("SQLite locked", seen),
-        figure("SQLite locked: slowest read", max(seen["read"]), "s", COMMAND),
-        figure("SQLite locked: slowest recovery of writes", max(seen["recovered"]), "s", COMMAND, at_most=5),
-        figure("SQLite locked: answers other than 503", counts["wrong"], "", COMMAND, at_most=0),
-        figure("SQLite locked: offers kept nowhere", counts["unrecorded"], "", COMMAND, at_most=0),
-        figure("SQLite locked: acknowledged events lost", 3 * ROUNDS - kept, f"of {3 * ROUNDS}", COMMAND, at_most=0),
-    ]
+        return [*seen.figures(f"{what}:"), *_losses(what, (seen.told,), workspace, None)]
 
 
-def _round(
-    break_it: Callable[[], object],
-    mend: Callable[[], object],
-    http: httpx.Client,
-    prefix: str,
-    seen: dict[str, list[float]],
-    counts: dict[str, int],
-    stale: bool | None = True,
-) -> None:
-    """Break, write, read, mend, write until all is kept; `stale` is what reads must say meanwhile, None for either.
-
-    The kinds of writes take turns in finding the outage. Nothing sent under a key is done twice.
-    """
-    _report(http, f"{prefix}-before").raise_for_status()
-    break_it()
-    turn = next(TURNS)
-    for name in (*KINDS[turn:], *KINDS[:turn]):
-        answer = _timed(seen[name], partial(WRITES[name], http, prefix))
-        counts["wrong"] += answer.status_code != 503 or "retry-after" not in answer.headers
-        for kind, key in (("read", {}), ("offer", {KEY: f"{prefix}-offer"})):
-            offers = _timed(seen[kind], partial(_offers, http, key)).json()
-            counts["wrong"] += stale is not None and offers["stale"] != stale
-            counts["unrecorded"] += not offers["recorded"]
-    mend()
-    start = time.perf_counter()
-    for name in KINDS:
-        while WRITES[name](http, prefix).status_code != 200 and time.perf_counter() - start < LIMIT:
-            time.sleep(0.05)
-    seen["recovered"].append(time.perf_counter() - start)
-    counts["wrong"] += "idempotency-replayed" not in _keyed(http, prefix).headers
-
-
-def _timed(times: list[float], ask: Callable[[], httpx.Response]) -> httpx.Response:
-    start = time.perf_counter()
-    answer = ask()
-    times.append(time.perf_counter() - start)
-    return answer
-
-
-def _offers(http: httpx.Client, headers: dict[str, str]) -> httpx.Response:
-    return http.post("/v1/recommendations", json={"customer_id": "c0001"}, headers=headers).raise_for_status()
-
-
-def _report(http: httpx.Client, event_id: str, **headers: str) -> httpx.Response:
-    return http.post("/v1/events", json={"events": [EVENT | {"event_id": event_id}]}, headers=headers)
-
-
-def _keyed(http: httpx.Client, prefix: str) -> httpx.Response:
-    return _report(http, f"{prefix}-keyed", **{KEY: f"{prefix}-keyed"})
-
-
-WRITES: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {
-    "report": lambda http, prefix: _report(http, f"{prefix}-after"),
-    "keyed": _keyed,
-    "erase": lambda http, _prefix: http.delete("/v1/customers/c0002"),
-}
-"""Writes of a round by kind; nothing counted is about the customer who is erased."""
-
-KINDS = tuple(WRITES)
-TURNS = cycle(range(len(KINDS)))
-"""Which kind of write finds the next outage."""
+TURNS = cycle(range(len(REFUSED)))
+"""Which kind finds the next outage."""

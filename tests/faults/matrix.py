@@ -69,8 +69,9 @@ ROWS = (
     ),
     Row(
         "the database is down: connections are reset",
-        "writes, with a key and without, and erasures answer 503 with `Retry-After`; offers, with a key too, and "
-        "scores come from the snapshot alone, `stale: true`; `/health/ready` says `degraded`; heals by itself",
+        "writes, with a key and without, erasures, exports and decisions asked for by their id answer 503 with "
+        "`Retry-After`; offers, with a key too, and scores come from the snapshot alone, `stale: true`; "
+        "`/health/ready` says `degraded`; heals by itself",
         "tests/serving/test_outages.py",
         "faults_outage",
         "database down:",
@@ -84,11 +85,25 @@ ROWS = (
     ),
     Row(
         "the database is stalled: accepts everything, answers nothing",
-        "the same, after the first request waited: a write 1.5 s, a read `database_patience` (1 s) for an answer, "
-        "2 s for a new connection",
+        "the same, after the first request waited: 1.5 s where nothing can be said without the database, half of "
+        "`database_patience` (0.5 s) where it can",
         "tests/serving/test_outages.py",
         "faults_outage",
         "database stall:",
+    ),
+    Row(
+        "the network to the database is cut: neither side hears of the other again, nor that it left",
+        "the same; what was under way is ended by the server after three times `database_patience`, so that its locks "
+        "hold nobody up",
+        "tests/serving/test_outage_errors.py",
+        "faults_outage",
+        "database cut off:",
+    ),
+    Row(
+        "Postgres refuses: ended connections, none left, read only, a timeout of its own",
+        "what can't be done is refused by 503 with `Retry-After`, reads go on; one that can only be read is down",
+        "tests/serving/test_outage_errors.py",
+        "",
     ),
     Row(
         "single connections to the database are reset",
@@ -196,7 +211,7 @@ MINUTES = {
     "fault_disk": 7,
     "fault_kill": 12,
     "fault_malformed": 12,
-    "fault_outage": 4,
+    "fault_outage": 5,
     "fault_soak": 34,
     "fault_steps": 3,
     "fault_sync": 4,

@@ -2,41 +2,87 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
-Mode = Literal["pass", "stall", "down"]
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Mode = Literal["pass", "stall", "down", "hole"]
+
+
+@dataclass(eq=False)
+class _Pair:
+    """One connection and what it leads to; `dark` when nothing passes any more, for good."""
+
+    near: asyncio.StreamWriter
+    far: asyncio.StreamWriter
+    dark: bool = False
 
 
 class FaultProxy:
     """Forwards connections of a port of this machine to a Unix socket.
 
-    `stall`: accepts and acknowledges everything, forwards nothing. `down`: every connection is reset, new ones at once.
+    `stall`: accepts and acknowledges everything, forwards nothing until it ends. `down`: every connection is reset, new
+    ones at once. `hole`: as when a cable is pulled, neither side hears of the other again, not even that it left; what
+    connects afterwards passes. `delay` [s] is how long each piece of an answer takes.
     """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._mode: Mode = "pass"
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._pairs: set[_Pair] = set()
         self._loop = asyncio.new_event_loop()
         self.port = 0
+        self.delay = 0.0
+        self._left = 0
+        self._then: Mode = "pass"
 
     def set(self, mode: Mode) -> None:
-        """Behave so from now on; `down` breaks what is connected."""
+        """Behave so from now on; `down` breaks what is connected, `hole` lets nothing of it pass again."""
         self._mode = mode
         if mode == "down":
             self.reset()
+        if mode == "hole":
+            self._do(self._darken())
+
+    def arm(self, pieces: int, mode: Mode) -> None:
+        """Let so many pieces pass, in both directions together, then behave as in `mode`."""
+        self._left, self._then = pieces + 1, mode
+
+    def disarm(self) -> bool:
+        """Whether fewer pieces passed than that since."""
+        armed, self._then = self._then != "pass", "pass"
+        return armed
 
     def reset(self) -> None:
         """Break what is connected now; nothing sent after this passes on a connection made before."""
-        asyncio.run_coroutine_threadsafe(self._abort(), self._loop).result(10)
+        self._do(self._abort())
+
+    def _do(self, what: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
 
     async def _abort(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
+        for pair in list(self._pairs):
+            pair.near.transport.abort()
+            pair.far.transport.abort()
         await asyncio.sleep(0)  # sockets are closed by the loop's next round
+
+    async def _count(self) -> None:
+        """One piece is to pass; perhaps it is the one that does not."""
+        if self._then == "pass":
+            return
+        self._left -= 1
+        if self._left:
+            return
+        self._mode, self._then = self._then, "pass"
+        if self._mode == "down":
+            await self._abort()
+        if self._mode == "hole":
+            await self._darken()
+
+    async def _darken(self) -> None:
+        for pair in self._pairs:
+            pair.dark = True
 
     async def _serve(self, ready: threading.Event) -> None:
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -50,21 +96,30 @@ class FaultProxy:
             writer.transport.abort()
             return
         back, forth = await asyncio.open_unix_connection(self._upstream)
-        self._writers |= {writer, forth}
+        pair = _Pair(writer, forth, dark=self._mode == "hole")
+        self._pairs.add(pair)
         try:
             if self._mode == "down":  # since it was accepted
                 await self._abort()
-            await asyncio.gather(self._pump(reader, forth), self._pump(back, writer), return_exceptions=True)
+            pumps = self._pump(reader, forth, pair), self._pump(back, writer, pair)
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*pumps, return_exceptions=True)
         finally:
-            self._writers -= {writer, forth}
+            self._pairs.discard(pair)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pair: _Pair) -> None:
         with suppress(OSError):
             while data := await reader.read(1 << 16):
+                await self._count()
+                if self.delay and writer is pair.near:
+                    await asyncio.sleep(self.delay)
                 while self._mode == "stall":
                     await asyncio.sleep(0.01)
-                writer.write(data)
-                await writer.drain()
+                if not pair.dark:
+                    writer.write(data)
+                    await writer.drain()
+        while pair.dark and not writer.is_closing():
+            await asyncio.sleep(0.05)
         writer.close()
 
     def run(self, ready: threading.Event) -> None:

@@ -16,6 +16,8 @@ from recsys.testing.published import publish_models, publish_snapshot
 from recsys.workspace import Workspace
 from serving.http.local import serve_locally
 from serving.http.state import State
+from tests.faults.proxy import FaultProxy, fault_proxy
+from tests.postgres import PostgresServer
 
 CATALOGUE = (
     "latte DRINKS>COFFEE 3.50",
@@ -148,3 +150,14 @@ def shared(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copytree(template, place)
     with ExitStack() as services:
         yield start(services, reopened(place), {})
+
+
+@pytest.fixture
+def proxied(
+    impatient: None, make_workspace: Callable[..., Workspace], serve: Callable[..., Running], postgres: PostgresServer
+) -> Iterator[tuple[Running, FaultProxy]]:
+    """A service whose Postgres stands behind a proxy that can break."""
+    database = postgres.new_database().partition("?")[0].rpartition("/")[2]
+    with fault_proxy(postgres.socket) as proxy:
+        where = f"127.0.0.1:{proxy.port}/{database}?sslmode=disable&gssencmode=disable"
+        yield serve(make_workspace(database_url=f"postgresql+psycopg://postgres@{where}")), proxy

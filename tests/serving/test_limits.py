@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from recsys.errors import StoreUnavailable
 from recsys.settings import Settings
 from recsys.store import Database, LimitStore
+from serving.http import asking
 from serving.http.limiting import Limiter
 from serving.http.problems import Problem
 
@@ -23,7 +24,7 @@ def worker(address, quota, requests, clock=lambda: 30.0):
 
     async def ask(caller="till"):
         try:
-            await limiter.take(caller)
+            await limiter.take(caller, {})
         except Problem:
             return False
         return True
@@ -67,14 +68,14 @@ def test_a_clock_that_jumps_locks_nobody_out(database_address, jump):
     limiter = Limiter(5, 60, lambda: store, lambda: now[0])
 
     async def passed():
-        return sum([await limiter.take("till") is not None for _ in range(5)])
+        return sum([await limiter.take("till", {}) is not None for _ in range(5)])
 
     counts = []
     for at in (0, jump, 0):
         now[0] = 100_000.0 + at
         counts.append(asyncio.run(passed()))
         with pytest.raises(Problem, match="too-many") as refused:
-            asyncio.run(limiter.take("till"))
+            asyncio.run(limiter.take("till", {}))
         assert int(refused.value.headers["Retry-After"]) <= 60
     assert (counts, worker(database_address, 5, 9, lambda: 200_000.0 + jump)) == ([5, 5, 5], 5)
 
@@ -95,11 +96,11 @@ def test_without_the_store_a_worker_limits_by_itself():
     limiter = Limiter(3, 60, away, lambda: 0.0)
 
     async def passed():
-        return [await limiter.take("till") for _ in range(3)]
+        return [await limiter.take("till", {}) for _ in range(3)]
 
     assert len(asyncio.run(passed())) == 3
     with pytest.raises(Problem, match="too-many"):
-        asyncio.run(limiter.take("till"))
+        asyncio.run(limiter.take("till", {}))
 
 
 def test_answers_tell_the_limit_and_the_last_when_to_come_back(make_workspace, serve):
@@ -158,3 +159,15 @@ def test_an_origin_that_is_not_exact_is_refused(origin):
     """No star, no path."""
     with pytest.raises(ValidationError, match="origin"):
         Settings(cors_origins=(origin,))
+
+
+def test_who_waits_for_anothers_block_does_so_for_a_while_only(monkeypatch):
+    """A block that is leased for long holds nobody up: this worker then lets the quota pass by itself."""
+    monkeypatch.setattr(asking, "WITHIN", 0.05)
+    limiter = Limiter(3, 60, lambda: None, lambda: 0.0)
+
+    async def passed():
+        await limiter._share("till").lock.acquire()
+        return await limiter.take("till", {})
+
+    assert asyncio.run(passed())["RateLimit"].startswith('"requests";r=2;')

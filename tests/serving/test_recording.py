@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 
 from serving import recording
 from serving.recording import GAP, Recorder
+from tests.serving.test_state import wait_for
 
 
 class Store:
@@ -83,3 +85,36 @@ def test_quick_commits_are_kept_apart(monkeypatch):
 def test_a_commit_that_took_long_is_followed_at_once(monkeypatch, seconds):
     """Decisions gathered while it lasted: nobody waits for a pause besides."""
     assert kept(Store(seconds), monkeypatch) == []
+
+
+class Uploading(Store):
+    """Somebody asks while the first part of a journal is brought into it."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.recorder = self.loop = self.asked = None
+
+    def append(self, records) -> None:
+        super().append(records)
+        if len(records) > 1 and self.asked is None:
+            self.asked = asyncio.run_coroutine_threadsafe(self.recorder.keep(SimpleNamespace()), self.loop)
+            assert wait_for(lambda: self.recorder._queue)
+
+
+def test_an_upload_holds_nobody_up():
+    """Decisions asked for while those of an outage are uploaded are kept between two parts, not after the last."""
+    store, files = Uploading(), ["left"]
+    left = contextmanager(lambda _path: iter([[SimpleNamespace()] * 1_000]))
+    journal = SimpleNamespace(waiting=lambda: [files.pop()] if files else [], release=lambda: None, claimed=left)
+    store.recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
+
+    async def keep() -> None:
+        store.loop = asyncio.get_running_loop()
+        await store.recorder.keep(SimpleNamespace())
+        assert await asyncio.to_thread(wait_for, lambda: store.asked is not None and store.asked.done())
+
+    try:
+        asyncio.run(keep())
+    finally:
+        store.recorder.stop()
+    assert store.batches == [1, 200, 1, 200, 200, 200, 200]

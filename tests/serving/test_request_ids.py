@@ -17,6 +17,7 @@ from serving.http.app import create_app
 from serving.http.local import answering
 from tests.serving.test_prompt import SCORES, asked, exchange
 from tests.serving.test_state import wait_for
+from tests.serving.two_tenants import make_tenants, serving_both
 
 LOG = structlog.get_logger("barista.test")
 DECISION = "/v1/decisions/d1"
@@ -146,3 +147,16 @@ def test_requests_at_once_do_not_mix(app, told):
     lines = told()
     own = sorted(f"{path[4:8]}-{k}" for k, path in enumerate(paths))
     assert (sorted(of(lines, "inside")), sorted(of(lines, "request"))) == (own, own)
+
+
+def test_a_line_names_the_tenant_of_its_own_request(told, tmp_path):
+    """Requests of two tenants and of nobody, sent ahead on one connection: none is taken for one of the one before."""
+    callers = ["north", None, "south", "north", None]
+    with serving_both(make_tenants(tmp_path / "tenants")) as both:
+        keys = [f"Authorization: Bearer {both.keys[name]}\r\n" if name else "" for name in callers]
+        keys[-1] += "Connection: close\r\n"
+        paths = ["/v1/models" if name else "/health/live" for name in callers]
+        exchange(both.address, b"".join(asked(path, f"r{k}", keys[k]) for k, path in enumerate(paths)))
+        assert wait_for(lambda: len(of(told(), "request")) == len(callers))
+    tenants = {line["request_id"]: line.get("tenant") for line in told() if line["event"] == "request"}
+    assert [tenants[f"r{k}"] for k in range(len(callers))] == callers
