@@ -33,7 +33,7 @@ TRY = 32
 BUSY = 0.2
 """The same while some are known to wait [s]."""
 
-UPLOADED = 200
+UPLOADED = 100
 """Decisions of a journal that are brought into the store at once; then those that wait have their turn."""
 
 
@@ -169,7 +169,8 @@ class Recorder:
     def _bring(self, records: list[DecisionRecord]) -> None:
         """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind."""
         for start in range(0, len(records), UPLOADED):
-            self._store().append(records[start : start + UPLOADED])
+            with within(self._patience):
+                self._store().append(records[start : start + UPLOADED])
             batch = self._waiting()
             if batch:
                 self._tell(batch, self._keep(batch))

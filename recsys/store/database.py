@@ -196,6 +196,12 @@ class Database:
         if connection is not None:
             connection.invalidate()
 
+    def renew(self) -> None:
+        """Make every connection to a server anew when it is used next: others may lead nowhere, as one was found to."""
+        if not self.is_sqlite:
+            self._forget_reader()
+            self._engine.dispose()
+
     def reopen(self) -> None:
         """Forget all connections without closing them: they belong to the process this one was forked from."""
         self._local, self._turns = threading.local(), Turns(self._patience)

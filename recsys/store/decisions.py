@@ -28,10 +28,10 @@ class DecisionStore:
         Raises:
             StoreUnavailable: some were not kept; to be repeated as a whole.
         """
-        if records and self._erasures.began():
-            records = [self._named(record) for record in records]
         for start in range(0, len(records), PORTION):
             portion = records[start : start + PORTION]
+            erased = self._erasures.among({record.customer_id for record in portion})
+            portion = [self._named(record) if record.customer_id in erased else record for record in portion]
             row = f"({', '.join([self._sign] * 5)})"
             values = [value for record in portion for value in _values(record)]
             self._database.run(

@@ -7,7 +7,7 @@ everything is gone. Purchases after that instant are a new acquaintance and are 
 import hmac
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, delete, func, or_, select, update
@@ -93,7 +93,7 @@ class ErasureStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._secret: str | None = None
-        sign = "?" if database.is_sqlite else "%s"
+        self._sign = sign = "?" if database.is_sqlite else "%s"
         self._receipt = (
             f"SELECT receipt_id FROM erasures WHERE subject = {sign} AND requested_at >= {sign} "
             "ORDER BY requested_at LIMIT 1"
@@ -142,6 +142,15 @@ class ErasureStore:
             return None
         found = self._database.fetch(self._one, (subject_of(customer_id, str(self._secret)),))[0][0]
         return None if found is None else int(found)
+
+    def among(self, customer_ids: Collection[str]) -> set[str]:
+        """Those of some customers of whom anything was erased: one indexed read for all."""
+        if not customer_ids or not self.began():
+            return set()
+        subjects = {subject_of(each, str(self._secret)): each for each in customer_ids}
+        signs = ", ".join([self._sign] * len(subjects))
+        rows = self._database.fetch(f"SELECT DISTINCT subject FROM erasures WHERE subject IN ({signs})", [*subjects])
+        return {subjects[subject] for (subject,) in rows}
 
     def pseudonym_of(self, customer_id: str, decided_at: int) -> str | None:
         """What a decision made at an instant [s] names instead of a customer erased since; None for one who is not."""

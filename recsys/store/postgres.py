@@ -66,8 +66,9 @@ def prepare(connection: psycopg.Connection[Any], patience: float | None) -> bool
     """
     bounds = () if patience is None else (f"{patience * 1000:.0f}ms", f"{patience * IDLE * 1000:.0f}ms")
     query = f"SELECT current_setting('fsync'), {_DURABLE}{_PATIENT if bounds else ''}"
+    connection.autocommit = True  # a question and no more: who connects may have somebody waiting
     row = connection.execute(query, bounds).fetchone()
-    connection.commit()
+    connection.autocommit = False
     return row is not None and row[0] == "on"
 
 

@@ -117,6 +117,7 @@ class Service:
             self.workspace.database().look()
         if time.monotonic() - began > self.patience / QUICK:
             raise StoreUnavailable("The database answers too slowly")
+        self.workspace.database().renew()
 
     def begin(self) -> None:
         """Find out whether the database answers: a service starts without it, too, and nobody waits for it then."""

@@ -112,7 +112,9 @@ def _decision(http: httpx.Client, _name: str, told: Told) -> httpx.Response:
 
 KINDS: dict[str, Callable[[httpx.Client, str, Told], httpx.Response]] = {
     "report": lambda http, name, _told: http.post("/v1/events", json=_event(name)),
-    "keyed": lambda http, name, _told: http.post("/v1/events", json=_event(name), headers={KEY: name.replace(" ", "-")}),
+    "keyed": lambda http, name, _told: http.post(
+        "/v1/events", json=_event(name), headers={KEY: name.replace(" ", "-")}
+    ),
     "erase": lambda http, _name, _told: http.delete("/v1/customers/c0002"),
     "export": lambda http, _name, _told: http.get("/v1/customers/c0003/export"),
     "decision": _decision,

@@ -95,7 +95,11 @@ class FaultProxy:
         if self._mode == "down":
             writer.transport.abort()
             return
-        back, forth = await asyncio.open_unix_connection(self._upstream)
+        try:
+            back, forth = await asyncio.open_unix_connection(self._upstream)
+        except OSError:  # nobody listens there now
+            writer.transport.abort()
+            return
         pair = _Pair(writer, forth, dark=self._mode == "hole")
         self._pairs.add(pair)
         try:

@@ -8,6 +8,7 @@ import pytest
 from recsys.errors import StoreUnavailable
 from recsys.store import AnswerStore, Database, ErasureStore, EventStore, KeyStore, events, idempotency
 from recsys.store.patience import Patience
+from serving import outage
 from serving.http import asking
 from serving.http.guards import Guards
 from serving.http.keyring import Keyring
@@ -156,6 +157,7 @@ def test_a_tombstone_that_can_not_be_read_begins_the_outage(service, monkeypatch
     def lost(*_arguments):
         raise StoreUnavailable("away")
 
+    monkeypatch.setattr(outage, "PAUSE", 60.0)
     service.http.delete("/v1/customers/bob")
     with monkeypatch.context() as away:
         away.setattr(ErasureStore, "erased_at", lost)
@@ -208,6 +210,19 @@ def test_a_probe_that_fails_in_any_way_is_made_again():
         if len(asked) == 1:
             raise ZeroDivisionError
 
-    outage = Outage(probe)
-    outage.begin(StoreUnavailable("away"))
-    assert wait_for(lambda: not outage.now)
+    found = Outage(probe)
+    found.begin(StoreUnavailable("away"))
+    assert wait_for(lambda: not found.now)
+
+
+def test_who_was_cut_off_finds_it_out_once(proxied, purchase):
+    """A write found that its connection leads nowhere; when it is well again, readers need not find out by theirs."""
+    service, proxy = proxied
+    service.report(purchase())
+    service.offers()
+    proxy.set("hole")
+    assert service.report(purchase("e2")).status_code == 503
+    proxy.set("pass")
+    assert wait_for(lambda: service.http.get("/health/ready").json()["components"]["database"] == "ok")
+    answer = service.offers()
+    assert (answer["stale"], service.http.get("/health/ready").json()["components"]["database"]) == (False, "ok")

@@ -117,4 +117,4 @@ def test_an_upload_holds_nobody_up():
         asyncio.run(keep())
     finally:
         store.recorder.stop()
-    assert store.batches == [1, 200, 1, 200, 200, 200, 200]
+    assert store.batches == [1, 100, 1, *[100] * 9]

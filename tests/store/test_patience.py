@@ -27,11 +27,13 @@ def test_what_nobody_waits_for_any_more_is_not_begun(database_address):
 
 
 def test_what_began_in_time_goes_on_to_its_end(database_address):
-    """A transaction that is longer than the wait is not cut: nobody would know what is done."""
+    """Neither a transaction that is longer than the wait is cut nor the next one of the same work."""
     database = Database.open(database_address)
-    with within(0.2), database.writing() as connection:
-        time.sleep(0.3)
-        connection.execute(text(ADD))
+    with within(0.2):
+        with database.writing():
+            time.sleep(0.3)
+        with database.writing() as connection:
+            connection.execute(text(ADD))
     assert kept(database_address) == 1
 
 
@@ -72,18 +74,24 @@ def test_a_server_lets_nobody_wait_for_a_service_that_is_gone(postgres):
     assert (before, database.fetch(query, ())) == ([("0", "0")], [("1s", "3s")])
 
 
-def test_a_database_that_can_only_be_read_is_away_for_writers(postgres):
-    """As after a switch to a replica: it says so when it is looked at, and a connection made later finds another."""
+def in_transaction(database):
+    """Write by a connection of the pool."""
+    with database.writing() as connection:
+        connection.execute(text(ADD))
+
+
+WRITES = {"transaction": in_transaction, "statement": lambda database: database.run(ADD, ()), "look": Database.look}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_database_that_can_only_be_read_is_away_for_writers(postgres, write):
+    """As after a switch to a replica; a connection made later may lead to the one that can be written."""
     address = postgres.new_database()
     name = address.partition("?")[0].rpartition("/")[2]
     postgres.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     database = Database.unprepared(address)
-    with pytest.raises(StoreUnavailable), database.writing() as connection:
-        connection.execute(text(ADD))
     with pytest.raises(StoreUnavailable):
-        database.look()
+        WRITES[write](database)
     postgres.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    database.look()
-    with database.writing() as connection:
-        connection.execute(text(ADD))
-    assert kept(address) == 1
+    WRITES[write](database)
+    assert kept(address) == (write != "look")
