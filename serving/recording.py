@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Literal, NamedTuple
 
 import structlog
@@ -15,7 +16,7 @@ from recsys.decisioning.record import DecisionRecord
 from recsys.errors import StoreError, StoreFull
 from recsys.logs import REQUEST_ID
 from recsys.store import DecisionStore, Journal
-from recsys.store.patience import within
+from recsys.store.patience import begin_by, within
 from serving.outage import Outage
 
 Kept = Literal["store", "journal", "lost"]
@@ -41,6 +42,7 @@ class _Waiting(NamedTuple):
     record: DecisionRecord
     future: "asyncio.Future[Kept]"
     request_id: str
+    by: float
 
 
 class Recorder:
@@ -69,10 +71,13 @@ class Recorder:
         self._full = False
         self._alone = TRY - 1
 
-    async def keep(self, record: DecisionRecord) -> bool:
-        """True as soon as the decision is on a disk, of the database or of this machine; False if it is on none."""
+    async def keep(self, record: DecisionRecord, by: float = math.inf) -> bool:
+        """True as soon as the decision is on a disk, of the database or of this machine; False if it is on none.
+
+        The database is waited for no longer than `by` [s of `time.monotonic`]; a commit under way counts.
+        """
         future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(record, future, REQUEST_ID.get())
+        waiting = _Waiting(record, future, REQUEST_ID.get(), min(by, monotonic() + self._patience))
         self._queue.append(waiting)  # one queue for good: the thread may take what waits at any moment
         if self._thread is None:
             self.start()
@@ -123,7 +128,7 @@ class Recorder:
         records = [each.record for each in batch]
         if not self._outage.now:
             try:
-                with within(self._patience):
+                with begin_by(min(each.by for each in batch)):
                     self._store().append(records)
             except StoreError as error:
                 with bound_contextvars(request_ids=_asked(batch)):
@@ -169,7 +174,7 @@ class Recorder:
     def _bring(self, records: list[DecisionRecord]) -> None:
         """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind."""
         for start in range(0, len(records), UPLOADED):
-            with within(self._patience):
+            with within(self._patience / 2):
                 self._store().append(records[start : start + UPLOADED])
             batch = self._waiting()
             if batch:

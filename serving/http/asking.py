@@ -1,5 +1,6 @@
 """The database asked for a request: none waits longer than `WITHIN`, after a failure none until a probe succeeded."""
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
@@ -50,6 +51,12 @@ def asked_until(scope: Scope) -> float:
     if _ASKED_UNTIL not in state:
         state[_ASKED_UNTIL] = time.monotonic() + WITHIN
     until: float = state[_ASKED_UNTIL]
+    return until
+
+
+def time_is_up(scope: Scope) -> float:
+    """When a request that has asked the database already stops waiting for it; never for another one."""
+    until: float = scope["state"].get(_ASKED_UNTIL, math.inf)
     return until
 
 

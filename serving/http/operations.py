@@ -13,7 +13,7 @@ from starlette.responses import Response
 from recsys.store import Scope
 from recsys.store.patience import begin_by
 from serving.http import bodies as b
-from serving.http.asking import asked_until
+from serving.http.asking import time_is_up
 from serving.http.examples import EXAMPLES
 from serving.http.health import Health
 from serving.http.health_bodies import HealthBody, LiveBody
@@ -120,9 +120,10 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
         body = await read_body(request, b.RecommendationRequest)
         request.state.customers = frozenset({body.customer_id})
         laps = request.state.laps = Laps()
-        with begin_by(asked_until(request.scope)):  # what looked up the request's key has taken of its time
+        until = time_is_up(request.scope)  # what looked up the request's key has taken of its time
+        with begin_by(until):
             decided = service.decide(body, laps)
-        kept = await service.recorder.keep(decided.record)
+        kept = await service.recorder.keep(decided.record, until)
         laps("log")
         metrics.stages(laps)
         return json_answer(msgspec.structs.replace(decided.body, recorded=kept))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from recsys.store.patience import Patience
 from serving import recording
 from serving.recording import GAP, Recorder
 from tests.serving.test_state import wait_for
@@ -118,3 +119,31 @@ def test_an_upload_holds_nobody_up():
     finally:
         store.recorder.stop()
     assert store.batches == [1, 100, 1, *[100] * 9]
+
+
+def test_who_waited_for_a_slow_commit_waits_for_the_next_so_much_less():
+    """The time of a decision counts from when it came, and that of its request may be up before."""
+    given = []
+
+    class Noting(Store):
+        def append(self, records) -> None:
+            given.append(Patience(60.0).ends() - time.monotonic())
+            super().append(records)
+
+    store = Noting(0.3)
+    journal = SimpleNamespace(waiting=list, release=lambda: None)
+    outage = SimpleNamespace(now=False)
+    recorder = Recorder(lambda: store, journal, outage, lambda _kept, _count: None, patience=20.0)
+
+    async def keep() -> None:
+        first = asyncio.create_task(recorder.keep(SimpleNamespace()))
+        await asyncio.sleep(0.1)
+        await recorder.keep(SimpleNamespace())
+        await first
+        await recorder.keep(SimpleNamespace(), time.monotonic() + 10.0)
+
+    try:
+        asyncio.run(keep())
+    finally:
+        recorder.stop()
+    assert (given[0] <= 20.0, given[1] < 19.9, given[2] <= 10.0) == (True, True, True)
