@@ -53,12 +53,14 @@ class People:
         snapshot, as_of = loaded.snapshot, workspace.as_of(loaded.snapshot)
         zone = snapshot.facts.timezone
         database = workspace.database()
+        # all that fails without the database, before what goes on without it: nobody waits for it twice
         events, decisions = events_of(database, customer_id), decisions_of(database, customer_id)
+        told_since = workspace.events().orders_of(customer_id)
         known, forgotten = snapshot.customers.index(customer_id), snapshot.customers.forgets(customer_id)
         told = {} if forgotten else told_row(snapshot.directory, customer_id)
         if known == ABSENT and not (events or decisions or told):
             raise Problem("unknown-customer", "Nothing is held of this customer.")
-        rows = rows_at(snapshot, known, as_of, workspace.events().orders_of(customer_id))
+        rows = rows_at(snapshot, known, as_of, told_since)
         return ExportBody(
             customer_id=customer_id,
             as_of=to_iso(as_of, zone),

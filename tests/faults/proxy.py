@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 Mode = Literal["pass", "stall", "down", "hole"]
 
+NOTICED = 11.0
+"""After so long a server's TCP keep-alive finds that the other side is gone, as a service sets it [s]."""
+
 
 @dataclass(eq=False)
 class _Pair:
@@ -122,8 +125,8 @@ class FaultProxy:
                 if not pair.dark:
                     writer.write(data)
                     await writer.drain()
-        while pair.dark and not writer.is_closing():
-            await asyncio.sleep(0.05)
+        if pair.dark:
+            await asyncio.sleep(NOTICED)
         writer.close()
 
     def run(self, ready: threading.Event) -> None:
