@@ -37,7 +37,7 @@ from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.prompt import Prompts
 from serving.http.service import Service
 from serving.http.state import State
-from serving.http.tracing import Tracing
+from serving.http.traced import Tracing
 from serving.shadow import Shadow
 
 LOG = structlog.get_logger("barista.service")

@@ -25,7 +25,8 @@ from serving.http.bounds import bounded
 from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
-from serving.http.tracing import Tracing, load_exporter, open_tracing
+from serving.http.traced import Tracing
+from serving.http.tracing import load_exporter, open_tracing
 from serving.http.wire import wire_of
 from serving.kernel_memory import pack_kernels
 from serving.puller import Puller
