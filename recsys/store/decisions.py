@@ -40,15 +40,17 @@ class DecisionStore:
     def statement(self, count: int) -> str:
         """The statement that keeps so many decisions, none if there were more erasures than its first value.
 
-        An erasure has to wait for it, and it for an erasure: both take hold of one row (Postgres), or of the file.
+        An erasure has to wait for it, and it for an erasure: both take hold of one row (Postgres), or of the file. It begins
+        with INSERT: of no other statement does SQLite's driver count the rows.
         """
         kinds = ("", "") if self._database.is_sqlite else ("::text", "::bigint")
         text, number = (self._sign + kind for kind in kinds)
         rows = ", ".join([f"({text}, {text}, {text}, {number}, {text})"] * count)
         hold = "" if self._database.is_sqlite else " FOR SHARE"
         return (
+            f"INSERT INTO decisions ({_COLUMNS}) "
             f"WITH still AS (SELECT erasures FROM erasure_gate WHERE erasures <= {self._sign}{hold}) "
-            f"INSERT INTO decisions ({_COLUMNS}) SELECT * FROM (VALUES {rows}) AS given "
+            f"SELECT * FROM (VALUES {rows}) AS given "
             "WHERE EXISTS (SELECT 1 FROM still) ON CONFLICT DO NOTHING"
         )
 

@@ -146,3 +146,11 @@ def test_newer_orders_of_the_erased_leave_the_memory(database):
     ErasureStore(database).erase("ann", 10)
     events.forget_erased(ErasureStore(database).tombstones())
     assert events._lately.customers() == ["bob"]
+
+
+def test_decisions_that_knew_all_erasures_take_one_statement(database):
+    """Nobody is asked about single customers, and no transaction is begun that would hold other writers up."""
+    records = [decision(number, f"c{number}", known(database)) for number in range(3)]
+    with at_step(database, 0, None) as passed:
+        DecisionStore(database).append(records)
+    assert (passed, names(database)) == ([0], ["c0", "c1", "c2"])
