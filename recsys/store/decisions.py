@@ -40,8 +40,8 @@ class DecisionStore:
     def statement(self, count: int) -> str:
         """The statement that keeps so many decisions, none if there were more erasures than its first value.
 
-        An erasure has to wait for it, and it for an erasure: both take hold of one row (Postgres), or of the file. It begins
-        with INSERT: of no other statement does SQLite's driver count the rows.
+        An erasure has to wait for it, and it for an erasure: both take hold of one row (Postgres), or of the file. It
+        begins with INSERT: of no other statement does SQLite's driver count the rows.
         """
         kinds = ("", "") if self._database.is_sqlite else ("::text", "::bigint")
         text, number = (self._sign + kind for kind in kinds)
