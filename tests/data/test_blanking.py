@@ -80,16 +80,18 @@ def test_no_byte_of_the_id_is_left(saved):
     )
 
 
-def test_blanking_that_was_cut_off_is_ended_by_a_repetition(saved, monkeypatch):
-    """Killed before the ids or before the manifest, the next one finds what is to be done."""
-    for name in ("_blank_ids", "replace_text"):
-        with monkeypatch.context() as patch:
-            patch.setattr(blanking, name, lambda *_: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                blank(saved.directory, ["aida"])
-        blank(saved.directory, named_in(saved.directory) & {"aida"})
-        assert (named_in(saved.directory), (saved.directory / blanking.UNDER_WAY).exists()) == ({"bob", "carl"}, False)
-        Snapshot.open(saved.directory, verify=True)
+@pytest.mark.parametrize("step", ["_blank_orders", "_blank_table", "_blank_ids", "replace_text"])
+def test_blanking_that_was_cut_off_is_ended_by_a_repetition(saved, monkeypatch, step):
+    """Killed before any of its steps, the next one finds what is left to be done."""
+    with monkeypatch.context() as patch:
+        patch.setattr(blanking, step, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            blank(saved.directory, ["aida"])
+    blank(saved.directory, named_in(saved.directory) & {"aida"})
+    history = Snapshot.open(saved.directory, verify=True).history
+    left = history.line_amount[: history.line_start[history.order_start[1]]]
+    under_way = (saved.directory / blanking.UNDER_WAY).exists()
+    assert (named_in(saved.directory), left.any(), under_way) == ({"bob", "carl"}, False, False)
 
 
 def test_content_imported_again_is_whole(saved):
