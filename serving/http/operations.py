@@ -14,6 +14,7 @@ from recsys.store import Scope
 from recsys.store.patience import begin_by
 from serving.http import bodies as b
 from serving.http.asking import time_is_up
+from serving.http.erasure_bodies import ErasureBody
 from serving.http.examples import EXAMPLES
 from serving.http.health import Health
 from serving.http.health_bodies import HealthBody, LiveBody
@@ -271,7 +272,7 @@ def _people(service: Service, people: People) -> tuple[Operation, ...]:
             b.ExportBody,
             problems=("unknown-customer",),
         ),
-        Operation("DELETE", path, "erase", "Forget one customer, known or not", erase, b.ErasureBody),
+        Operation("DELETE", path, "erase", "Forget one customer, known or not", erase, ErasureBody),
     )
 
 
