@@ -86,7 +86,7 @@ ROWS = (
     Row(
         "the database is stalled: accepts everything, answers nothing",
         "the same, after the first request waited: 1.5 s where nothing can be said without the database, half of "
-        "`database_patience` (0.5 s) where it can",
+        "`database_patience` (0.5 s) where it can, an offer that is being recorded 1 s",
         "tests/serving/test_outages.py",
         "faults_outage",
         "database stall:",
