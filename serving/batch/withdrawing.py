@@ -86,7 +86,7 @@ def _customers(file: Path) -> set[str]:
     """Everybody a table names."""
     if file.suffix == ".parquet":
         parts = pq.ParquetFile(file).iter_batches(columns=[CUSTOMER])
-        return {each for part in parts for each in part.column(CUSTOMER).to_pylist()}
+        return {each for part in parts for each in part.column(CUSTOMER).unique().to_pylist()}
     with file.open(encoding="utf-8", newline="") as text:
         rows = csv.reader(text)
         at = next(rows).index(CUSTOMER)
