@@ -7,10 +7,10 @@ the module it imports only what is light (typer, errors); the rest inside the fu
 
 import typer
 
-from serving import replay_command, score_command, serve_command
+from serving import replay_command, score_command, serve_command, sweep_command
 
 
 def declare(app: typer.Typer) -> None:
     """Add the commands of serving to `app`."""
-    for module in (score_command, serve_command, replay_command):
+    for module in (score_command, serve_command, replay_command, sweep_command):
         module.declare(app)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from recsys.data.files import replace_text
@@ -20,13 +21,25 @@ class Erased:
     """Instant up to which a customer is erased [s], None for one who is not; an erasure counts at once in every worker.
 
     `away` says whether the database is known to be lost, so that nobody waits for it. `kept` holds the tombstones for a
-    service that starts without its database; where there are none either, everybody counts as erased.
+    service that starts without its database; where there are none either, everybody counts as erased. `changed` is told
+    of tombstones that were not there before; `guesses` counts the answers that came from the last reading.
     """
 
-    def __init__(self, store: Callable[[], ErasureStore], kept: Path) -> None:
-        self._store, self._kept = store, kept
+    def __init__(
+        self,
+        store: Callable[[], ErasureStore],
+        kept: Path,
+        changed: Callable[[Tombstones], object] = lambda _: None,
+    ) -> None:
+        self._store, self._kept, self._changed = store, kept, changed
         self._read = _load(kept)
         self.away: Callable[[], bool] = lambda: False
+        self.guesses = 0
+
+    @property
+    def known(self) -> int:
+        """How many erasures the last reading knew; of the database itself, asked now, more may be known."""
+        return self._read.known if self._read is not None else 0
 
     def refresh(self) -> None:
         """Read all tombstones for the time the database can't be asked."""
@@ -36,7 +49,8 @@ class Erased:
             return
         if read != self._read or not self._kept.exists():
             with suppress(OSError):
-                replace_text(self._kept, json.dumps({"secret": read.secret, "instants": dict(read.instants or {})}))
+                replace_text(self._kept, json.dumps(asdict(read)))
+            self._changed(read)
         self._read = read
 
     def __call__(self, customer_id: str) -> int | None:
@@ -46,6 +60,7 @@ class Erased:
                 return self._store().erased_at(customer_id)
             except StoreUnavailable:
                 pass
+        self.guesses += 1
         return self._read.erased_at(customer_id) if self._read is not None else FOREVER
 
 
@@ -53,6 +68,7 @@ def _load(path: Path) -> Tombstones | None:
     """What was kept of the last reading, None when there is none that can be read."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return Tombstones(kept["secret"], {str(subject): int(at) for subject, at in kept["instants"].items()})
+        instants = {str(subject): int(at) for subject, at in (kept["instants"] or {}).items()}
+        return Tombstones(kept["secret"], instants, int(kept.get("known", 0)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

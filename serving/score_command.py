@@ -20,7 +20,12 @@ def declare(app: typer.Typer) -> None:
 
 def score(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Directory to publish; replaced whole if it holds an earlier run.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory to publish; an earlier run there is replaced. [default: scores/latest of the workspace]"
+        ),
+    ] = None,
     file_format: Annotated[str, typer.Option("--format", help="parquet or csv.")] = "parquet",
     n: Annotated[int, typer.Option("--n", min=1, max=100, help="Offers for each customer.")] = 10,
     mode: Annotated[str, typer.Option(help="new, repeat or mixed.")] = "mixed",
@@ -43,19 +48,21 @@ def score(
     told, kind = _language(language), _format(file_format)
     novelty = Novelty(_level(level), look_back)
     wanted = Wanted(n, _mode(mode), reasons, told, kind, chunk, novelty)
+    workspace = Workspace.open(context.obj)
+    place = out or workspace.directory / "scores" / "latest"
     columns = (TextColumn("Scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("customers"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
-        published = score_base(
-            Workspace.open(context.obj), out, wanted, lambda done, of: bar.update(task, completed=done, total=of)
-        )
+        published = score_base(workspace, place, wanted, lambda done, of: bar.update(task, completed=done, total=of))
     counts = published.manifest["counts"]
     run = published.manifest["run_id"]
-    typer.echo(f"{counts['customers']:,} customers, {counts['offers']:,} offers: {out} (run {run})")
+    typer.echo(f"{counts['customers']:,} customers, {counts['offers']:,} offers: {place} (run {run})")
     if counts["without_purchases"]:
         typer.echo(
             f"{counts['without_purchases']:,} of the customers table have not bought: no row, the API answers them"
         )
+    for each in published.withdrawn:
+        typer.echo(f"{each.place}: {each.fault or f'{each.customers:,} erased customers taken out'}")
 
 
 def _mode(text: str) -> "Mode":

@@ -11,7 +11,20 @@ from recsys.cli.app import build_app, main
 from recsys.errors import SnapshotError
 from recsys.store import Event
 
-COMMANDS = ("import", "check", "train", "backtest", "score", "serve", "status", "backup", "restore", "pull", "promote")
+COMMANDS = (
+    "import",
+    "check",
+    "train",
+    "backtest",
+    "score",
+    "sweep",
+    "serve",
+    "status",
+    "backup",
+    "restore",
+    "pull",
+    "promote",
+)
 
 
 def run(*arguments: str, workspace=None):

@@ -56,6 +56,8 @@ def import_into(
         WorkspaceLocked: another process writes to the workspace.
     """
     from recsys.store.sql_source import read_sql
+    from recsys.workspace.import_reports import sweep_reports
+    from recsys.workspace.sweeping import sweep_snapshots
 
     plan = plan or ImportPlan()
     with workspace.writing():
@@ -67,6 +69,9 @@ def import_into(
         workspace.prune_snapshots()
         result.report.status = "published"
         result.report.write()
+        if _has_store(workspace):
+            sweep_snapshots(workspace)
+            sweep_reports(workspace)
     return Imported(saved, result.report, directory)
 
 

@@ -109,18 +109,30 @@ class IdMap(Texts):
 
 @numba.njit(cache=True, nogil=True)
 def find(offsets: Any, blob: Any, wanted: Any) -> Any:
-    """Position of the bytes `wanted` among sorted texts, `ABSENT` if they are none of them."""
+    """Position of the bytes `wanted` among sorted texts, `ABSENT` if they are none of them.
+
+    Blank texts, see `recsys.data.blanking`, stand where others were and are passed over.
+    """
     low, high = 0, offsets.size - 1
     while low < high:
         middle = (low + high) // 2
-        order = _compare(blob[offsets[middle] : offsets[middle + 1]], wanted)
+        seen = middle
+        while seen > low and is_blank(offsets, blob, seen):
+            seen -= 1
+        order = -1 if is_blank(offsets, blob, seen) else _compare(blob[offsets[seen] : offsets[seen + 1]], wanted)
         if order == 0:
-            return middle
+            return seen
         if order < 0:
             low = middle + 1
         else:
-            high = middle
+            high = seen
     return ABSENT
+
+
+@numba.njit(cache=True, nogil=True)
+def is_blank(offsets: Any, blob: Any, at: Any) -> Any:
+    """Whether the text `at` was blanked: it begins with a zero byte, which no id does."""
+    return offsets[at] < offsets[at + 1] and blob[offsets[at]] == 0
 
 
 @numba.njit(cache=True, nogil=True)

@@ -202,13 +202,17 @@ def _clear(directory: Path) -> None:
 
 
 def _publish(work: Path, target: Path) -> None:
-    """Rename `work` to `target` after its bytes reached the disk; the same content already there wins."""
+    """Rename `work` to `target` after its bytes reached the disk; the same content already there wins.
+
+    Not one that customers were blanked in since, see `recsys.data.blanking`: it is that content no more.
+    """
     for path in work.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    if target.exists():
+    if target.exists() and not read_manifest(target).get("blanked"):
         _clear(work)
         return
+    _clear(target)
     work.rename(target)
     descriptor = os.open(target.parent, os.O_RDONLY)
     try:

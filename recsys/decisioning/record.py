@@ -96,13 +96,17 @@ class DecisionContent(Struct, frozen=True):
 
 
 class DecisionRecord(Struct, frozen=True):
-    """A decision as it is kept; `decided_at` [s]; `content` is the JSON of a `DecisionContent`."""
+    """A decision as it is kept; `decided_at` [s]; `content` is the JSON of a `DecisionContent`.
+
+    `erasures` is how many erasures of customers it knew, on its way to the database; 0 in what comes from there.
+    """
 
     decision_id: str
     customer_id: str
     snapshot_id: str
     decided_at: int
     content: msgspec.Raw
+    erasures: int = 0
 
     def read(self) -> DecisionContent:
         """The content decoded."""
@@ -185,11 +189,11 @@ def without_attributes(content: bytes) -> bytes:
     return _ENCODER.encode(kept)
 
 
-def record_of(customer_id: str, snapshot_id: str, content: DecisionContent) -> DecisionRecord:
-    """A new record under an id of its own."""
+def record_of(customer_id: str, snapshot_id: str, content: DecisionContent, erasures: int = 0) -> DecisionRecord:
+    """A new record under an id of its own; it knew so many erasures."""
     now = time.time()
     raw = msgspec.Raw(_ENCODER.encode(content))
-    return DecisionRecord(new_decision_id(now), customer_id, snapshot_id, int(now), raw)
+    return DecisionRecord(new_decision_id(now), customer_id, snapshot_id, int(now), raw, erasures)
 
 
 @cache

@@ -8,7 +8,7 @@ times the geometric mean of the lifts of what is known. Naive Bayes multiplies t
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,6 +59,10 @@ class Lookalikes:
         out = np.array(rate, np.float32)
         _score(self.lift, self.item, rows, np.ascontiguousarray(rate), out)
         return out
+
+    def without_customers(self) -> Self:
+        """What the values say, without who has them."""
+        return replace(self, ids=IdMap.of(()), codes=self.codes[:0])
 
     def save(self, directory: Path) -> None:
         """Write the arrays and `lookalikes.json` into `directory`."""

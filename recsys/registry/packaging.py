@@ -4,11 +4,12 @@ import logging
 import warnings
 from importlib.metadata import version
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 from recsys.data.snapshot import Snapshot
 from recsys.errors import SnapshotError
+from recsys.population.lookalikes import Lookalikes
 from recsys.registry.lines import save_catalogue
 
 REQUIREMENTS = ("barista", "mlflow", "numba", "numpy", "pandas", "polars", "pyarrow")
@@ -30,7 +31,7 @@ def save_pyfunc(scratch: Path, bundle: Path, snapshot: Snapshot) -> Path:
         raise SnapshotError("The snapshot has no population facts", cure="Run `barista import` again")
     artifacts = {
         "bundle": str(copytree(bundle, scratch / "bundle")),
-        "population": str(population),
+        "population": str(_without_customers(population, scratch / "population")),
         "catalogue": str(save_catalogue(snapshot, scratch / "catalogue")),
     }
     target = scratch / "model"
@@ -44,6 +45,13 @@ def save_pyfunc(scratch: Path, bundle: Path, snapshot: Snapshot) -> Path:
             signature=_signature(),
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
         )
+    return target
+
+
+def _without_customers(population: Path, target: Path) -> Path:
+    """A copy of the facts that says nothing of single customers: not who has which attributes."""
+    copytree(population, target, ignore=ignore_patterns("Lookalikes.*"))
+    Lookalikes.load(population).without_customers().save(target)
     return target
 
 

@@ -2,7 +2,7 @@
 
 from recsys.store.database import Database
 from recsys.store.decisions import DecisionStore
-from recsys.store.erasure import ErasureStore, Receipt, Tombstones
+from recsys.store.erasure import ErasureStore, Receipt
 from recsys.store.events import KINDS, NO_TAIL, ORDER_KINDS, Event, EventStore, Kind, Outcome, Tail
 from recsys.store.idempotency import AnswerStore
 from recsys.store.journal import Journal
@@ -10,6 +10,7 @@ from recsys.store.keys import SCOPES, Key, KeyStore, Scope
 from recsys.store.lately import Remembered
 from recsys.store.limits import LimitStore
 from recsys.store.sqlite_files import copy_sqlite, relocate_sqlite
+from recsys.store.tombstones import Tombstones
 
 __all__ = [
     "KINDS",

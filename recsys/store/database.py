@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from operator import methodcaller
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -22,6 +22,7 @@ SQLITE_FULL = frozenset({13, 4874})
 """Codes SQLite says a full disk with: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE where the shared index can't grow."""
 
 _ALL = methodcaller("fetchall")
+_CHANGED = attrgetter("rowcount")
 
 POSTGRES_FULL = "53100"
 """Postgres' SQLSTATE disk_full."""
@@ -115,13 +116,14 @@ class Database:
         rows: list[Any] = self._alone(statement, values, _ALL)
         return rows
 
-    def run(self, statement: str, values: Sequence[Any]) -> None:
-        """One driver statement that is durable when this returns, on this thread's own connection.
+    def run(self, statement: str, values: Sequence[Any]) -> int:
+        """One driver statement that is durable when this returns, on this thread's own connection; rows it changed.
 
         It may run twice when a connection breaks, so it must be one that can be repeated.
         """
         with _translated(), self._turn():
-            self._alone(statement, values, lambda _cursor: None, self._turns if self.is_sqlite else None)
+            changed: int = self._alone(statement, values, _CHANGED, self._turns if self.is_sqlite else None)
+        return changed
 
     def _turn(self) -> AbstractContextManager[None]:
         """The turn among the writers of this process; Postgres knows whose it is."""

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import msgspec
+from sqlalchemy import Connection
 
 from recsys.decisioning.record import DecisionRecord, without_attributes
 from recsys.store.database import Database
-from recsys.store.erasure import ErasureStore
+from recsys.store.tombstones import names_since
 
 PORTION = 200
 """Decisions written by one statement."""
@@ -19,33 +20,49 @@ class DecisionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._erasures = ErasureStore(database)
         self._sign = "?" if database.is_sqlite else "%s"
 
     def append(self, records: Sequence[DecisionRecord]) -> None:
         """Keep decisions durably, each once, whatever was kept before; one statement and one commit a portion.
 
+        Those whose customer was erased since they were computed name a pseudonym, in whatever sequence erasure and
+        writing end, also when they waited in a journal.
+
         Raises:
             StoreUnavailable: some were not kept; to be repeated as a whole.
         """
-        if records and self._erasures.began():
-            records = [self._named(record) for record in records]
         for start in range(0, len(records), PORTION):
             portion = records[start : start + PORTION]
-            row = f"({', '.join([self._sign] * 5)})"
-            values = [value for record in portion for value in _values(record)]
-            self._database.run(
-                f"INSERT INTO decisions ({_COLUMNS}) VALUES {', '.join([row] * len(portion))} ON CONFLICT DO NOTHING",
-                values,
-            )
+            known = min(record.erasures for record in portion)
+            if self._database.run(self.statement(len(portion)), [known, *_values(portion)]) < len(portion):
+                self._append_named(portion)
 
-    def _named(self, record: DecisionRecord) -> DecisionRecord:
-        """A decision that waited while its customer was erased names a pseudonym and tells nothing of the person."""
-        pseudonym = self._erasures.pseudonym_of(record.customer_id, record.decided_at)
-        if pseudonym is None:
-            return record
-        content = msgspec.Raw(without_attributes(bytes(record.content)))
-        return msgspec.structs.replace(record, customer_id=pseudonym, content=content)
+    def statement(self, count: int) -> str:
+        """The statement that keeps so many decisions, none if there were more erasures than its first value.
+
+        An erasure has to wait for it, and it for an erasure: both take hold of one row (Postgres), or of the file. It
+        begins with INSERT: of no other statement does SQLite's driver count the rows.
+        """
+        kinds = ("", "") if self._database.is_sqlite else ("::text", "::bigint")
+        text, number = (self._sign + kind for kind in kinds)
+        rows = ", ".join([f"({text}, {text}, {text}, {number}, {text})"] * count)
+        hold = "" if self._database.is_sqlite else " FOR SHARE"
+        return (
+            f"INSERT INTO decisions ({_COLUMNS}) "
+            f"WITH still AS (SELECT erasures FROM erasure_gate WHERE erasures <= {self._sign}{hold}) "
+            f"SELECT * FROM (VALUES {rows}) AS given "
+            "WHERE EXISTS (SELECT 1 FROM still) ON CONFLICT DO NOTHING"
+        )
+
+    def _append_named(self, records: Sequence[DecisionRecord]) -> None:
+        """Keep decisions some of which may be there already, or about customers erased since; alone among writers."""
+        with self._database.writing() as connection:
+            named = [_named(connection, record) for record in records]
+            row = f"({', '.join([self._sign] * 5)})"
+            rows = ", ".join([row] * len(named))
+            connection.exec_driver_sql(
+                f"INSERT INTO decisions ({_COLUMNS}) VALUES {rows} ON CONFLICT DO NOTHING", tuple(_values(named))
+            )
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """A decision by its id."""
@@ -68,6 +85,19 @@ class DecisionStore:
         return int(self._database.fetch("SELECT count(*) FROM decisions", ())[0][0])
 
 
-def _values(record: DecisionRecord) -> tuple[str, str, str, int, str]:
-    content = bytes(record.content).decode()
-    return record.decision_id, record.customer_id, record.snapshot_id, record.decided_at, content
+def _named(connection: Connection, record: DecisionRecord) -> DecisionRecord:
+    """A decision that waited while its customer was erased names a pseudonym and tells nothing of the person."""
+    pseudonym = names_since(connection, {record.customer_id: record.erasures}).get(record.customer_id)
+    if pseudonym is None:
+        return record
+    content = msgspec.Raw(without_attributes(bytes(record.content)))
+    return msgspec.structs.replace(record, customer_id=pseudonym, content=content)
+
+
+def _values(records: Sequence[DecisionRecord]) -> list[str | int]:
+    """What stands in the columns, row after row."""
+    rows = (
+        (each.decision_id, each.customer_id, each.snapshot_id, each.decided_at, bytes(each.content).decode())
+        for each in records
+    )
+    return [value for row in rows for value in row]

@@ -13,9 +13,9 @@ from sqlalchemy import RowMapping, func, select
 from recsys.data.looks import MOST_LOOKS, Look
 from recsys.data.tail import EventLine, OrderEvent, OrderRow, PackedOrders
 from recsys.store.database import Database
-from recsys.store.erasure import erased_among
 from recsys.store.lately import Lately, Remembered
 from recsys.store.schema import EVENTS
+from recsys.store.tombstones import Tombstones, erased_among
 
 Kind = Literal["purchase", "refund", "view", "cart", "shown", "clicked", "accepted", "declined"]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
@@ -69,11 +69,13 @@ class Tail(NamedTuple):
     """A customer's orders in the sequence they were received, and the sequence number of the last (0 without any).
 
     `looks` are there where they were asked for, in the sequence they were received; `last_sequence` counts them too.
+    `erasures` is how many erasures there were when they were read, where looks were asked for.
     """
 
     orders: PackedOrders
     last_sequence: int
     looks: tuple[Look, ...] = ()
+    erasures: int = 0
 
 
 NO_ORDERS = PackedOrders("", ())
@@ -88,7 +90,8 @@ class EventStore:
         sign = "?" if database.is_sqlite else "%s"
         yes, no = ("1", "0") if database.is_sqlite else ("true", "false")
         mine = f"FROM events WHERE customer_id = {sign} AND is_order ="
-        self._newest_of = f"SELECT max(sequence), count(*), (SELECT max(sequence) {mine} {no}) {mine} {yes}"
+        gate = "(SELECT erasures FROM erasure_gate)"
+        self._newest_of = f"SELECT max(sequence), count(*), (SELECT max(sequence) {mine} {no}), {gate} {mine} {yes}"
         erased = f"SELECT max(erased_at) FROM erasures WHERE subject = {sign}"
         self._told_of = (
             f"SELECT max(sequence), count(*), EXISTS (SELECT 1 FROM erasure_secret), ({erased}) {mine} {yes}"
@@ -135,7 +138,7 @@ class EventStore:
         """The orders of a customer with the sequence number of the newest; with `upto`, as they were at that number."""
         if upto is not None:
             return self._read_orders(customer_id, upto)
-        newest, count, _ = self._database.fetch(self._newest_of, (customer_id, customer_id))[0]
+        newest, count, *_ = self._database.fetch(self._newest_of, (customer_id, customer_id))[0]
         return self._orders_at(customer_id, newest, count)
 
     def tail_and_erasure(self, customer_id: str, subject: str) -> tuple[Tail, bool, int | None]:
@@ -148,8 +151,9 @@ class EventStore:
 
     def tail_with_looks(self, customer_id: str, since: int, upto: int | None = None) -> Tail:
         """`tail_of` and the newest MOST_LOOKS looks after an instant [s]."""
-        newest, count, look = self._database.fetch(self._newest_of, (customer_id, customer_id))[0]
+        newest, count, look, erasures = self._database.fetch(self._newest_of, (customer_id, customer_id))[0]
         tail = self._orders_at(customer_id, newest, count) if upto is None else self._read_orders(customer_id, upto)
+        tail = tail._replace(erasures=erasures or 0)
         if look is None:
             return tail
         # no look of after that first read, which an order that is not in `tail` may have come before
@@ -157,7 +161,7 @@ class EventStore:
             self._looks_of, (customer_id, since, max(newest or 0, look) if upto is None else upto)
         )
         looks = tuple(_look(row) for row in reversed(rows))
-        return Tail(tail.orders, max(tail.last_sequence, rows[0][-1]), looks) if rows else tail
+        return tail._replace(last_sequence=max(tail.last_sequence, rows[0][-1]), looks=looks) if rows else tail
 
     def _orders_at(self, customer_id: str, newest: int | None, count: int) -> Tail:
         """The `count` orders of a customer up to `newest`, remembered or read."""
@@ -232,6 +236,11 @@ class EventStore:
     def remembered(self) -> Remembered:
         """How often newer orders did not have to be read again, since the process began."""
         return self._lately.tally()
+
+    def forget_erased(self, tombstones: Tombstones) -> None:
+        """Remember no newer orders of customers erased."""
+        for customer_id in tombstones.among(self._lately.customers()):
+            self._lately.forget(customer_id)
 
     def reopen(self) -> None:
         """To be called in a forked process before anything else."""

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBina
 
 from recsys.store.database import Database
 from recsys.store.schema import METADATA
+from recsys.store.tombstones import count_erasures, names_since
 
 KEPT = 86_400
 """How long an answer is kept [s]."""
@@ -57,10 +58,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What a request finds under its key: `run` it, it is `running` elsewhere, `other` request, or `kept` answer."""
+    """What a request finds under its key: `run` it, it is `running` elsewhere, `other` request, or `kept` answer.
+
+    `erasures` is how many erasures of customers there were when one to be run began.
+    """
 
     state: Literal["run", "running", "other", "kept"]
     kept: Kept | None = None
+    erasures: int = 0
 
 
 class AnswerStore:
@@ -89,13 +94,21 @@ class AnswerStore:
             _forget(connection, owner, key)
             values = {"owner": owner, "idempotency_key": key, "fingerprint": fingerprint, "started_at": at}
             connection.execute(ANSWERS.insert().values(**values))
-        return Begun("run")
+            return Begun("run", erasures=count_erasures(connection))
 
-    def finish(self, owner: str, key: str, answer: Kept, customers: Collection[str] = ()) -> None:
-        """Keep the answer of a claimed key; `customers` are those it speaks of."""
+    def finish(
+        self, owner: str, key: str, answer: Kept, customers: Collection[str] = (), erasures: int | None = None
+    ) -> None:
+        """Keep the answer of a claimed key; `customers` are those it speaks of.
+
+        One of whom somebody was erased since the first `erasures` is not kept, and its key given back.
+        """
         mine = and_(ANSWERS.c.owner == owner, ANSWERS.c.idempotency_key == key)
         rows = [{"owner": owner, "idempotency_key": key, "customer_id": each} for each in sorted(set(customers))]
         with self._database.writing() as connection:
+            if erasures is not None and names_since(connection, dict.fromkeys(customers, erasures)):
+                _forget(connection, owner, key)
+                return
             values = {"status": answer.status, "media_type": answer.media_type, "body": answer.body}
             found = connection.execute(ANSWERS.update().where(mine).values(**values)).rowcount
             about = and_(CUSTOMERS.c.owner == owner, CUSTOMERS.c.idempotency_key == key)

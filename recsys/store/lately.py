@@ -61,6 +61,11 @@ class Lately:
             for each in [*self._kept] if customer_id is None else [customer_id]:
                 self._drop(each)
 
+    def customers(self) -> list[str]:
+        """Of whom orders are remembered."""
+        with self._lock:
+            return [*self._kept]
+
     def _drop(self, customer_id: str) -> None:
         found = self._kept.pop(customer_id, None)
         if found is not None:

@@ -10,7 +10,7 @@ from recsys.errors import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0003"
+HEAD = "0004"
 """Version of the tables this program reads and writes: the newest step in `recsys.store.migrations.versions`."""
 
 BASE = "base"

@@ -48,3 +48,11 @@ DECISIONS = Table(
 `decision_id` sorts by time; `decided_at` [s]; `content` is the JSON of `recsys.decisioning.record.DecisionContent`,
 without the customer's id, which stands in its column alone.
 """
+
+GATE = Table(
+    "erasure_gate",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("erasures", BigInteger, nullable=False),
+)
+"""One row: how many erasures there were. An erasure counts up before it ends; who writes a decision holds the row."""

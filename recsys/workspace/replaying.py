@@ -9,7 +9,7 @@ from recsys.decisioning.record import DecisionRecord, ModelMark
 from recsys.decisioning.replay import Replay, replay
 from recsys.errors import BundleError, DecisionError, SnapshotError
 from recsys.models.bundle import read_bundle
-from recsys.store.erasure import PSEUDONYM
+from recsys.store.tombstones import PSEUDONYM
 from recsys.workspace.opening import open_serving
 from recsys.workspace.workspace import KEEP_DAYS, Workspace
 
@@ -21,10 +21,11 @@ def replay_decision(workspace: Workspace, decision_id: str) -> Replay:
         DecisionError: it is unknown, or its snapshot, a bundle or events of it are gone; the message says which.
         StoreUnavailable: the database can't be reached now.
     """
-    record = workspace.journal().find(decision_id) or workspace.decisions().find(decision_id)
+    waiting = workspace.journal().find(decision_id)
+    record = waiting or workspace.decisions().find(decision_id)
     if record is None:
         raise DecisionError("No such decision is recorded", found=decision_id, cure="Copy `decision_id` of an answer")
-    _refuse_erased(workspace, record)
+    _refuse_erased(workspace, record, waits=waiting is not None)
     content = record.read()
     key = workspace.settings.bundle_key
     secret = key.get_secret_value().encode() if key else None
@@ -37,15 +38,15 @@ def replay_decision(workspace: Workspace, decision_id: str) -> Replay:
     return replay(serving, record, tail.orders, tail.looks)
 
 
-def _refuse_erased(workspace: Workspace, record: DecisionRecord) -> None:
-    """Raises: DecisionError if the customer was erased after the decision, or within its second.
+def _refuse_erased(workspace: Workspace, record: DecisionRecord, *, waits: bool) -> None:
+    """Raises: DecisionError if the customer was erased after the decision was begun.
 
-    A decision in a journal still names the customer. One that passes was made after all erasures of the customer there
-    are, so what answered then knew the same tombstones as they stand now.
+    One that waits in a journal names the customer. One that passes knew all erasures of the customer there are, so
+    what answered then knew the same tombstones as they stand now.
     """
-    named = record.customer_id
-    if not named.startswith(PSEUDONYM):
-        named = workspace.erasures().pseudonym_of(named, record.decided_at) or ""
+    named = record.customer_id if record.customer_id.startswith(PSEUDONYM) else ""
+    if waits:
+        named = workspace.erasures().pseudonym_of(record.customer_id, record.erasures) or ""
     if named:
         raise DecisionError("The customer of this decision was erased", found=named)
 

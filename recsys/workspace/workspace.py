@@ -14,7 +14,7 @@ from recsys.data.files import read_text, replace_text
 from recsys.data.snapshot import Snapshot, read_manifest
 from recsys.errors import SnapshotError, WorkspaceError
 from recsys.settings import Settings
-from recsys.store import Database, DecisionStore, ErasureStore, EventStore, Journal, Remembered
+from recsys.store import Database, DecisionStore, ErasureStore, EventStore, Journal, Remembered, Tombstones
 from recsys.workspace.lock import exclusive
 
 if TYPE_CHECKING:
@@ -188,6 +188,11 @@ class Workspace:
     def remembered(self) -> Remembered:
         """What the event store remembers of newer orders; nothing while none was opened, and none is for this."""
         return Remembered() if self._events is None else self._events.remembered()
+
+    def forget_erased(self, tombstones: Tombstones) -> None:
+        """Remember nothing of customers erased; an event store that was never opened does not."""
+        if self._events is not None:
+            self._events.forget_erased(tombstones)
 
     def decisions(self) -> DecisionStore:
         """The decisions.

@@ -21,10 +21,12 @@ from recsys.decisioning.answers import Mode, Novelty, OfferRequest
 from recsys.decisioning.words import Language
 from recsys.errors import WorkspaceError
 from recsys.workspace import Workspace
+from recsys.workspace.sweeping import note_place
 from serving.answers import Answers, open_answers, versions_of
 from serving.batch.files import Format, TableFile, create
 from serving.batch.publish import put_in_place, staging
 from serving.batch.rows import TABLES, Answered, rows_of, schema
+from serving.batch.withdrawing import Withdrawn, withdraw
 from serving.runs import ScoreRun, write_run
 from serving.warming import warm
 
@@ -59,10 +61,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A finished run: where it is and what its manifest says."""
+    """A finished run: where it is, what its manifest says, and what was taken out of former ones."""
 
     directory: Path
     manifest: dict[str, Any]
+    withdrawn: tuple[Withdrawn, ...] = ()
 
 
 def score_base(
@@ -75,7 +78,8 @@ def score_base(
 
     Customers are those of the snapshot and those known from events alone; events up to the start of the run count.
     Who is in the customers table and has not bought has no row; the manifest says how many they are.
-    `progress` gets customers done and in all. The run becomes the workspace's last one.
+    `progress` gets customers done and in all. The run becomes the workspace's last one. Who was erased is taken out of
+    former runs in other places too.
 
     Raises:
         WorkspaceLocked: an import, training or another run is at work.
@@ -84,8 +88,8 @@ def score_base(
     """
     wanted = wanted or Wanted()
     with workspace.writing(), staging(out) as work:
-        erased = workspace.erasures().tombstones().erased_at
-        answers = open_answers(workspace, erased)
+        tombstones = workspace.erasures().tombstones()
+        answers = open_answers(workspace, tombstones.erased_at)
         _check_models(answers)
         warm(answers)
         tail = workspace.events().last_sequence()
@@ -95,10 +99,12 @@ def score_base(
         run = _run(answers, as_of, tail, wanted, len(customers))
         written = _write(work, answers, run, wanted, customers, reported, workspace.settings.threads, progress)
         silent = without_purchases(answers, reported.orders)
-        manifest = _manifest(answers, run, wanted, written, silent)
+        manifest = _manifest(answers, run, wanted, written, silent) | {"erasures": tombstones.known}
         put_in_place(work, out, manifest)
+        note_place(workspace, out)
         _record(workspace, run, manifest)
-    return Published(out, manifest)
+        withdrawn = withdraw(workspace)
+    return Published(out, manifest, tuple(withdrawn))
 
 
 def _check_models(answers: Answers) -> None:

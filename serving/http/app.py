@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -37,7 +37,7 @@ from serving.http.problems import Problem, internal, of_error, of_http, respond
 from serving.http.prompt import Prompts
 from serving.http.service import Service
 from serving.http.state import State
-from serving.http.tracing import Tracing
+from serving.http.traced import Tracing
 from serving.shadow import Shadow
 
 LOG = structlog.get_logger("barista.service")
@@ -106,7 +106,7 @@ def assemble(
 ) -> FastAPI:
     """`known` operations behind `guards`, with the page, the document and the problems around them."""
     register_url_convertor("id", AnyText())
-    described = document(known)
+    described = cache(partial(document, known))  # made when somebody asks: it takes 2 MB of a worker
     app = Layered(
         title="Barista",
         openapi_url=None,
@@ -115,7 +115,7 @@ def assemble(
         lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # looked for at every request otherwise
     )
-    app.openapi = lambda: described  # type: ignore[method-assign]
+    app.openapi = described  # type: ignore[method-assign]
     app.state.guards, app.state.operations = guards, known
     pages = console.routes(described, needs_key=guards.access.asks)
     ways = [way(each.method, each.path, guards.around(each), guards.prompt(each)) for each in known]

@@ -328,21 +328,6 @@ class EventsBody(Struct, frozen=True):
     outcomes: tuple[EventOutcome, ...]
 
 
-class ErasureBody(Struct, frozen=True):
-    """Receipt of an erasure; it names nobody.
-
-    Everything up to `erased_at` is gone: so many events and kept answers are deleted, so many decisions name nobody any
-    more. Imported purchases are not found any more, are left out of the next import and do not come back.
-    """
-
-    receipt_id: str
-    erased_at: str
-    requested_at: str
-    events: int
-    decisions: int
-    answers: int
-
-
 class ReportedBody(Struct, frozen=True):
     """An event as it is kept, amounts in currency."""
 

@@ -1,5 +1,7 @@
 """The console page and the OpenAPI document: files of the package, nothing from elsewhere."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +20,7 @@ PAGES = {
 """Path → file of `serving/console` and its type."""
 
 
-def routes(document: dict[str, Any], *, needs_key: bool) -> list[Route]:
+def routes(document: Callable[[], dict[str, Any]], *, needs_key: bool) -> list[Route]:
     """Routes of the page's files and of the OpenAPI document; they hold no data and need no key."""
     folder = files("serving.console")
     found = []
@@ -26,13 +28,13 @@ def routes(document: dict[str, Any], *, needs_key: bool) -> list[Route]:
         content = (folder / name).read_bytes()
         if name == "index.html":
             content = content.replace(b"{{needs_key}}", b"yes" if needs_key else b"no")
-        found.append(_static(path, content, media))
-    return [*found, _static("/openapi.json", orjson.dumps(document), "application/json")]
+        found.append(_static(path, partial(bytes, content), media))
+    return [*found, _static("/openapi.json", lambda: orjson.dumps(document()), "application/json")]
 
 
-def _static(path: str, content: bytes, media: str) -> Route:
+def _static(path: str, content: Callable[[], bytes], media: str) -> Route:
     async def answer(_request: Request) -> Response:
         """The file, to be asked for anew each time."""
-        return Response(content, headers={"Cache-Control": "no-cache"}, media_type=media)
+        return Response(content(), headers={"Cache-Control": "no-cache"}, media_type=media)
 
     return Route(path, answer, methods=["GET"], name=path)

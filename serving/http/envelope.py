@@ -15,7 +15,7 @@ from recsys.errors import BaristaError
 from recsys.logs import REQUEST_ID, answering_request
 from serving.http.metrics import Metrics
 from serving.http.problems import Problem, internal, respond
-from serving.http.tracing import Told, Tracing
+from serving.http.traced import Told, Tracing
 from serving.http.whole import WHOLE, Headers, lines_of, send_apart
 
 LOG = structlog.get_logger("barista.http")

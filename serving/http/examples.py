@@ -261,6 +261,10 @@ _ERASURE: dict[str, Any] = {
     "events": 3,
     "decisions": 12,
     "answers": 1,
+    "remains": [
+        {"where": "current snapshot", "count": 1, "until": "the next `barista import`"},
+        {"where": "published scores", "count": 1, "until": "the next `barista score`, or `barista sweep`"},
+    ],
 }
 
 _EXPORT: dict[str, Any] = {

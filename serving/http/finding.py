@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.blanking import BLANK
 from recsys.data.clock import to_iso
 from recsys.data.ids import ABSENT, IdMap
 from recsys.data.snapshot import Snapshot
@@ -19,8 +20,10 @@ def first_at_or_after(ids: IdMap, prefix: str) -> int:
     wanted = prefix.encode()
     low, high = 0, len(ids)
     while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if ids[middle].encode() < wanted else (low, middle)
+        middle = seen = (low + high) // 2
+        while seen > low and ids[seen].startswith(BLANK):
+            seen -= 1
+        low, high = (middle + 1, high) if ids[seen].encode() < wanted else (low, seen)
     return low
 
 
@@ -29,6 +32,8 @@ def find_customers(snapshot: Snapshot, search: str, limit: int) -> FoundCustomer
     ids = snapshot.customers
     found: list[FoundCustomer] = []
     for index in range(first_at_or_after(ids, search), len(ids)):
+        if ids[index].startswith(BLANK):
+            continue
         if len(found) == limit or not ids[index].startswith(search):
             break
         if not ids.forgets(ids[index]):

@@ -72,7 +72,7 @@ class Idempotency:
             return Response(begun.kept.body, begun.kept.status, {REPLAYED: "true"}, begun.kept.media_type)
         if begun.state != "run":
             raise _conflict(begun.state)
-        return await self._run(request, owner, key, handler)
+        return await self._run(request, owner, key, handler, begun.erasures)
 
     async def _begin(self, owner: str, key: str, fingerprint: str) -> Begun:
         """Claim a key; one that may be claimed although nobody said so in time is given back later."""
@@ -91,7 +91,7 @@ class Idempotency:
                 self._owed.add((owner, key))
             raise
 
-    async def _run(self, request: Request, owner: str, key: str, handler: Handler) -> Response:
+    async def _run(self, request: Request, owner: str, key: str, handler: Handler, erasures: int) -> Response:
         request.state.customers = frozenset()
         try:
             response = await handler(request)
@@ -102,13 +102,13 @@ class Idempotency:
             raise
         kept = Kept(response.status_code, response.media_type or "", bytes(response.body))
         try:
-            await self._ask(self._finish, owner, key, kept, request.state.customers)
+            await self._ask(self._finish, owner, key, kept, request.state.customers, erasures)
         except StoreError:  # done, but a repetition can't be told so: every write finds out by itself what is done
             self._owed.add((owner, key))
         return response
 
-    def _finish(self, owner: str, key: str, kept: Kept, customers: frozenset[str]) -> None:
-        self._store().finish(owner, key, kept, customers)
+    def _finish(self, owner: str, key: str, kept: Kept, customers: frozenset[str], erasures: int) -> None:
+        self._store().finish(owner, key, kept, customers, erasures)
 
     def _give_back(self, owner: str, key: str) -> None:
         """Let the next request with a key run."""

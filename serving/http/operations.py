@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from recsys.store import Scope
 from serving.http import bodies as b
+from serving.http.erasure_bodies import ErasureBody
 from serving.http.examples import EXAMPLES
 from serving.http.health import Health
 from serving.http.health_bodies import HealthBody, LiveBody
@@ -263,7 +264,7 @@ def _people(service: Service, people: People) -> tuple[Operation, ...]:
             b.ExportBody,
             problems=("unknown-customer",),
         ),
-        Operation("DELETE", path, "erase", "Forget one customer, known or not", erase, b.ErasureBody),
+        Operation("DELETE", path, "erase", "Forget one customer, known or not", erase, ErasureBody),
     )
 
 

@@ -4,13 +4,18 @@ from typing import Any
 
 from recsys.data.clock import to_iso
 from recsys.data.ids import ABSENT
+from recsys.data.snapshot import read_manifest
 from recsys.data.tail import rows_at
 from recsys.data.told import told_row
+from recsys.errors import SnapshotError
 from recsys.store.export import decisions_of, events_of
+from recsys.workspace import Workspace
 from serving.http.asking import no_database
-from serving.http.bodies import ErasureBody, ExportBody, ReportedBody
+from serving.http.bodies import ExportBody, ReportedBody
+from serving.http.erasure_bodies import ErasureBody
 from serving.http.facts import orders_of
 from serving.http.problems import Problem
+from serving.http.remains import remains
 from serving.http.service import Service
 
 
@@ -22,14 +27,14 @@ class People:
         service.state.erased.away = lambda: service.outage.now
 
     def erase(self, customer_id: str) -> ErasureBody:
-        """Forget a customer, known or not: an answer tells nobody whether there was one by more than counts.
+        """Forget a customer, known or not; whether there was one is told by counts alone.
 
         Raises:
             StoreUnavailable: the database can't be reached or has no space left; nothing was erased.
         """
         state, workspace = self._service.state, self._service.workspace
         snapshot = state.current().snapshot
-        upto = max(workspace.as_of(snapshot), snapshot.as_of)
+        upto = max(workspace.as_of(snapshot), snapshot.as_of, _end_of_data(workspace))
         receipt = workspace.erasures().erase(customer_id, upto)
         state.erased.refresh()
         zone = snapshot.facts.timezone
@@ -40,6 +45,7 @@ class People:
             receipt.events,
             receipt.decisions,
             receipt.answers,
+            remains(workspace, customer_id),
         )
 
     def export(self, customer_id: str) -> ExportBody:
@@ -72,6 +78,15 @@ class People:
             scores=self._service.score(customer_id, reasons=True),
             timing=self._service.timing(customer_id, categories=True),
         )
+
+
+def _end_of_data(workspace: Workspace) -> int:
+    """Instant the imported data end at, also where this worker does not answer from them yet [s]; 0 without any."""
+    current = workspace.snapshot_id()
+    try:
+        return int(read_manifest(workspace.snapshots / current)["facts"]["as_of"]) if current else 0
+    except SnapshotError:
+        return 0
 
 
 def _reported(event: dict[str, Any], zone: str, digits: int) -> ReportedBody:

@@ -5,7 +5,9 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +25,8 @@ from serving.http.bounds import bounded
 from serving.http.metrics import Metrics
 from serving.http.state import State
 from serving.http.tenants import open_tenants, tenants_app
-from serving.http.tracing import Tracing, load_exporter, open_tracing
+from serving.http.traced import Tracing
+from serving.http.tracing import load_exporter, open_tracing
 from serving.http.wire import wire_of
 from serving.kernel_memory import pack_kernels
 from serving.puller import Puller
@@ -35,9 +38,19 @@ BACKLOG = 2_048
 TURN = 0.0005
 """How long a thread that only computes may keep one that answers waiting, each time it needs the interpreter [s]."""
 
-
 YOUNG = 10_000
 """New objects after which the collector looks for cycles among them; requests leave none, and each look costs."""
+
+LATER = (
+    "anyio._backends._asyncio",
+    "fastapi.telemetry._runtime",
+    "serving.console",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.websockets.auto",
+)
+"""Modules that a worker would import when it begins to answer; loaded before the fork they are shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,9 @@ class Running:
 
     def run(self, listening: socket.socket) -> None:
         """Answer until told to stop: in this process, or in several forked from it."""
+        for name in LATER:
+            with suppress(ImportError):  # another version of a library may keep it elsewhere
+                import_module(name)
         gc.collect()
         pack_kernels()
         gc.freeze()  # what was opened stays: the collector needn't look at it, and forked workers go on sharing it

@@ -107,11 +107,13 @@ class Service:
         request = offer_request(body, snapshot.facts.minor_digits)
         ended = laps or Laps()
         ended.of(snapshot.snapshot_id, loaded.versions, ("offers",))
+        guesses = self.state.erased.guesses
         tail, stale = self._tail(body.customer_id, looks_since(as_of))
         ranking = loaded.answers.rank(request, tail.orders, as_of, ended, tail.looks)
         seen = {"events": len(tail.orders), "last_sequence": tail.last_sequence, "looks": len(tail.looks)}
         content = content_of(request, ranking, loaded.origin, **seen, stale=stale)
-        record = record_of(body.customer_id, snapshot.snapshot_id, content)
+        known = min(tail.erasures, self.state.erased.known) if self.state.erased.guesses != guesses else tail.erasures
+        record = record_of(body.customer_id, snapshot.snapshot_id, content, known)
         self.shadow.look(Ranked(loaded.answers, request, tail.orders, as_of, ranking, tail.looks))
         run = self._run_of(loaded, body.customer_id, tail, as_of)
         agrees = run.run_id if run is not None and run.offers_like(request) else None
@@ -245,7 +247,10 @@ class Service:
         return self.workspace.as_of(loaded.snapshot)
 
     def _tail(self, customer_id: str, looks_from: int | None = None) -> tuple[Tail, bool]:
-        """Newer orders of a customer, and looks since an instant [s]; none, and True, while the database is lost."""
+        """Newer orders of a customer, and looks since an instant [s]; none, and True, while the database is lost.
+
+        To be asked before anything else of the customer: it says how many erasures the answer knows at least.
+        """
         if not self.outage.now:
             try:
                 if looks_from is not None:
@@ -253,7 +258,7 @@ class Service:
                 return self.store.tail_of(customer_id), False
             except StoreUnavailable as error:
                 self.outage.begin(error)
-        return NO_TAIL, True
+        return NO_TAIL._replace(erasures=self.state.erased.known), True
 
     def _known(self, loaded: Loaded, customer_id: str) -> tuple[Tail, int, bool]:
         """Newer orders of a customer and the index in the snapshot, by one read; True while the database is lost."""

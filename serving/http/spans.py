@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from recsys import __version__
-from serving.http.tracing import Told
+from serving.http.traced import Told
 from serving.laps import Laps
 
 LOG = structlog.get_logger("barista.tracing")

@@ -70,7 +70,7 @@ class State:
 
     def __init__(self, workspace: Workspace, open_answers: Callable[[Workspace, ErasedAt], Answers]) -> None:
         self.workspace = workspace
-        self.erased = Erased(workspace.erasures, workspace.directory / KEPT)
+        self.erased = Erased(workspace.erasures, workspace.directory / KEPT, workspace.forget_erased)
         self._open_answers = open_answers
         self._loaded: Loaded | None = None
         self._signs: tuple[str | None, ...] | None = None

@@ -34,7 +34,7 @@ from serving.http.operations import Operation, json_answer
 from serving.http.requests import read_query
 from serving.http.service import Service
 from serving.http.state import State
-from serving.http.tracing import Tracing
+from serving.http.traced import Tracing
 
 OPERATORS = frozenset({"/metrics"})
 """Paths that tell of all tenants: they are answered to the operator alone."""

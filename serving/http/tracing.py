@@ -1,40 +1,18 @@
-"""Whether requests are traced, and what is told of them; `serving.http.spans` tells it to OpenTelemetry.
+"""Whether requests are traced; `serving.http.spans` tells them to OpenTelemetry.
 
 Nothing of OpenTelemetry is imported unless a collector is set.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from recsys.errors import SettingsError
 from recsys.settings import Settings
 from serving.http.metrics import Metrics
+from serving.http.traced import Tracing
 
 PATIENCE = 5.0
 """How long the collector may take for a batch, with all repetitions [s]."""
-
-
-class Told(NamedTuple):
-    """An answered request; `started` and `ended` [s of `time.perf_counter`], `state` of its ASGI scope."""
-
-    route: str
-    method: str
-    status: int
-    started: float
-    ended: float
-    headers: Sequence[tuple[bytes, bytes]]
-    state: Mapping[str, Any]
-
-
-class Tracing(Protocol):
-    """Where the requests of one process are told to."""
-
-    def tell(self, told: Told) -> None:
-        """One request was answered; never raises, never waits."""
-
-    def stop(self) -> None:
-        """The process ends."""
 
 
 def load_exporter() -> Any:

@@ -143,7 +143,7 @@ REAL = {
     "find_items": ("GET", "/v1/items", None),
     "models": ("GET", "/v1/models", None),
     "export": ("GET", "/v1/customers/c0002/export", None),
-    "erase": ("DELETE", "/v1/customers/nobody", None),
+    "erase": ("DELETE", "/v1/customers/c0009", None),
     "live": ("GET", "/health/live", None),
     "ready": ("GET", "/health/ready", None),
     "report": ("POST", "/v1/events", {"events": [{"event_id": "real", "type": "view", "customer_id": "c1"}]}),

@@ -17,7 +17,7 @@ from serving.http.app import create_app
 from serving.http.local import answering
 from serving.http.spans import Spans
 from serving.http.state import State
-from serving.http.tracing import Told
+from serving.http.traced import Told
 
 
 class Noted(Spans):

@@ -1,10 +1,12 @@
 """Canaries sent through every path are found where they belong and nowhere else."""
 
 import signal
+from io import BytesIO
 from itertools import product
 from threading import Thread
 
 import jwt
+import polars as pl
 
 from recsys.data.forgetting import forgetting
 from recsys.registry import Registry, RunRecord
@@ -128,16 +130,20 @@ def test_no_log_line_metric_or_error_holds_a_canary_of_a_token(tmp_path, purchas
 
 
 def test_mlflow_holds_no_customer(tmp_path):
-    """A model published with the facts of the whole base has no id of a customer in MLflow's database or files."""
+    """A model published with the facts of the whole base, attributes too, names none of its customers in MLflow."""
     workspace = Workspace.create(Settings(workspace=tmp_path / "workspace"))
-    rows = [f"{CANARY}-{i} tea 2024-03-0{i}T08:00 1x2.10 order=o{i} store=north" for i in range(1, 9)]
-    snapshot = publish_snapshot(workspace.directory, builders.snapshot(*rows, timezone="UTC"))
+    rows = [f"{CANARY}-{i:02d} tea 2024-03-{i % 28 + 1:02d}T08:00 1x2.10 order=o{i} store=north" for i in range(60)]
+    people = pl.DataFrame({"customer_id": [f"{CANARY}-{i:02d}" for i in range(60)], "city": ["Rome", "Oslo"] * 30})
+    table = BytesIO()
+    people.write_parquet(table)
+    known = {"customers.parquet": table.getvalue()}
+    snapshot = publish_snapshot(workspace.directory, builders.snapshot(*rows, timezone="UTC"), known)
     publish_models(workspace.directory, ["churn"])
     Registry(workspace.settings).publish("churn", workspace.bundles / "churn" / "1", RunRecord(), snapshot)
     files = [workspace.directory / "mlflow.db", *(workspace.directory / "mlruns").rglob("*")]
-    contents = {path.name: path.read_bytes() for path in files if path.is_file()}
-    assert "manifest.json" in contents
-    assert [name for name, content in contents.items() if CANARY.encode() in content] == []
+    contents = {path: path.read_bytes() for path in files if path.is_file()}
+    assert {"manifest.json", "Lookalikes.lift.npy"} <= {path.name for path in contents}
+    assert [path.name for path, content in contents.items() if CANARY.encode() in content] == []
 
 
 def test_a_canary_erased_is_not_found_in_a_snapshot_that_holds_it():

@@ -70,6 +70,30 @@ assert Service(running.state).score("ann", reasons=True).churn is not None
     assert loaded_by(code) & (HEAVY | {"polars", "pyarrow"}) == set()
 
 
+def test_a_forked_worker_imports_nothing(make_workspace):
+    """What a worker needs to begin was imported before the fork, so that workers share its memory."""
+    code = f"""
+import signal, sys
+from recsys.settings import load_settings
+from serving.http import running as its
+class Begun(its.uvicorn.Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        print(sorted(set(sys.modules) - before), flush=True)
+        signal.raise_signal(signal.SIGTERM)
+def run_workers(count, work):
+    global before
+    before = set(sys.modules)
+    work()
+its.run_workers, its.uvicorn.Server = run_workers, Begun
+running = its.Running.open(load_settings(workspace={str(make_workspace().directory)!r}, workers=2, port=0))
+with running.listen() as listening:
+    running.run(listening)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert told.splitlines()[-1] == "[]"
+
+
 def test_a_worker_reads_costs_and_attributes_without_a_table_reader(make_workspace):
     """Where costs and attributes were imported, answers that tell them load no Polars either."""
     workspace = make_workspace()

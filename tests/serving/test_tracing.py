@@ -23,7 +23,8 @@ from serving.http.local import answering
 from serving.http.metrics import Metrics
 from serving.http.spans import Spans
 from serving.http.tenants import open_tenants, tenants_app
-from serving.http.tracing import Told, open_tracing
+from serving.http.traced import Told
+from serving.http.tracing import open_tracing
 from tests.serving.collecting import Noted, collecting, traced
 from tests.serving.test_processes import CLIENT, children, serving
 from tests.serving.two_tenants import make_tenants

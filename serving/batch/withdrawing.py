@@ -1,0 +1,128 @@
+"""Rows of erased customers taken out of runs that were published before: each run is replaced whole, in one step."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recsys.data.clock import to_seconds
+from recsys.data.files import replace_text
+from recsys.errors import BaristaError
+from recsys.workspace import Workspace
+from recsys.workspace.sweeping import Judged, published_places
+from serving.batch.files import DANGEROUS
+from serving.batch.publish import MANIFEST, put_in_place, staging
+
+CUSTOMER = "customer_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What was done about one publication: customers taken out, or why nothing could be."""
+
+    place: Path
+    customers: int = 0
+    fault: str = ""
+
+
+def withdraw(workspace: Workspace) -> list[Withdrawn]:
+    """Take customers erased since out of every publication; what was done, of those with something to do.
+
+    To be called by who writes to the workspace.
+
+    Raises:
+        StoreUnavailable: nobody knows who is erased.
+    """
+    judged = Judged(workspace.erasures().tombstones())
+    done = []
+    for place in published_places(workspace):
+        try:
+            found = _withdraw(place, judged)
+        except (BaristaError, OSError, ValueError, KeyError, pa.ArrowException) as error:
+            done.append(Withdrawn(place, fault=f"{type(error).__name__}: {error}"))
+            continue
+        if found:
+            done.append(Withdrawn(place, found))
+    return done
+
+
+def _withdraw(place: Path, judged: Judged) -> int:
+    """How many customers were taken out of the publication in `place`; 0 where it is none any more."""
+    path = place / MANIFEST
+    if not path.is_file():
+        return 0
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if manifest.get("erasures") == judged.tombstones.known:
+        return 0
+    files = [place / name for name in manifest["files"]]
+    named = {each for file in files for each in _customers(file)}
+    erased = judged.erased(named, to_seconds(datetime.fromisoformat(manifest["as_of"])))
+    manifest["erasures"] = judged.tombstones.known
+    if erased:
+        _publish_without(place, manifest, files, erased)
+    else:
+        replace_text(path, json.dumps(manifest, indent=1, ensure_ascii=False))
+    return len(erased)
+
+
+def _publish_without(place: Path, manifest: dict[str, Any], files: Iterable[Path], erased: set[str]) -> None:
+    with staging(place) as work:
+        kept = {file.name: _without(file, work / file.name, erased) for file in files}
+        manifest["withdrawn"] = manifest.get("withdrawn", 0) + len(erased)
+        counts = manifest["counts"]
+        counts["customers"] -= len(erased)
+        counts["offers"] = sum(rows for name, rows in kept.items() if name.startswith("offers"))
+        put_in_place(work, place, manifest | {"files": {name: {"rows": rows} for name, rows in kept.items()}})
+
+
+def _customers(file: Path) -> set[str]:
+    """Everybody a table names."""
+    if file.suffix == ".parquet":
+        parts = pq.ParquetFile(file).iter_batches(columns=[CUSTOMER])
+        return {each for part in parts for each in part.column(CUSTOMER).to_pylist()}
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = csv.reader(text)
+        at = next(rows).index(CUSTOMER)
+        return {_plain(row[at]) for row in rows}
+
+
+def _without(file: Path, target: Path, erased: set[str]) -> int:
+    """Write the table to `target` without some customers; rows that are left."""
+    write: Callable[[Path, Path, set[str]], int] = _parquet if file.suffix == ".parquet" else _csv
+    return write(file, target, erased)
+
+
+def _parquet(file: Path, target: Path, erased: set[str]) -> int:
+    source, rows, gone = pq.ParquetFile(file), 0, pa.array(sorted(erased))
+    with pq.ParquetWriter(target, source.schema_arrow, compression="zstd") as writer:
+        for group in range(source.num_row_groups):
+            table = source.read_row_group(group)
+            kept = table.filter(pc.invert(pc.is_in(table[CUSTOMER], value_set=gone)))
+            writer.write_table(kept)
+            rows += len(kept)
+    return rows
+
+
+def _csv(file: Path, target: Path, erased: set[str]) -> int:
+    with file.open(encoding="utf-8", newline="") as text, target.open("w", encoding="utf-8", newline="") as out:
+        rows, writer, count = csv.reader(text), csv.writer(out), 0
+        names = next(rows)
+        writer.writerow(names)
+        at = names.index(CUSTOMER)
+        for row in rows:
+            if _plain(row[at]) not in erased:
+                writer.writerow(row)
+                count += 1
+    return count
+
+
+def _plain(cell: str) -> str:
+    """An id as it was before a cell of it was made safe for spreadsheets."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(DANGEROUS) else cell
