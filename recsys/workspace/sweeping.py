@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 
 import structlog
 
@@ -49,6 +50,7 @@ def sweep_snapshots(workspace: Workspace) -> int:
         StoreUnavailable: nobody knows who is erased.
     """
     judged, blanked = Judged(workspace.erasures().tombstones()), 0
+    remove_remnants(workspace.snapshots, ".writing-")
     for directory in kept_snapshots(workspace):
         if read_text(directory / SWEPT) == str(judged.tombstones.known):
             continue
@@ -62,6 +64,16 @@ def sweep_snapshots(workspace: Workspace) -> int:
         replace_text(directory / SWEPT, str(judged.tombstones.known))
         blanked += len(erased)
     return blanked
+
+
+def remove_remnants(parent: Path, beginning: str) -> None:
+    """Remove directories that processes killed in the middle left behind, by how their names begin; not its own.
+
+    To be called by who writes.
+    """
+    for path in parent.iterdir():
+        if path.name.startswith(beginning) and path.name != f"{beginning}{os.getpid()}":
+            rmtree(path, ignore_errors=True)
 
 
 def kept_snapshots(workspace: Workspace) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from recsys.data.clock import to_seconds
 from recsys.data.files import replace_text
 from recsys.errors import BaristaError
 from recsys.workspace import Workspace
-from recsys.workspace.sweeping import Judged, published_places
+from recsys.workspace.sweeping import Judged, published_places, remove_remnants
 from serving.batch.files import DANGEROUS
 from serving.batch.publish import MANIFEST, put_in_place, staging
 
@@ -56,6 +56,8 @@ def withdraw(workspace: Workspace) -> list[Withdrawn]:
 def _withdraw(place: Path, judged: Judged) -> int:
     """How many customers were taken out of the publication in `place`; 0 where it is none any more."""
     path = place / MANIFEST
+    for kind in ("writing", "former"):
+        remove_remnants(place.parent, f".{place.name}.{kind}-")
     if not path.is_file():
         return 0
     manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -86,7 +88,7 @@ def _customers(file: Path) -> set[str]:
     """Everybody a table names."""
     if file.suffix == ".parquet":
         parts = pq.ParquetFile(file).iter_batches(columns=[CUSTOMER])
-        return {each for part in parts for each in part.column(CUSTOMER).to_pylist()}
+        return {each for part in parts for each in part.column(CUSTOMER).unique().to_pylist()}
     with file.open(encoding="utf-8", newline="") as text:
         rows = csv.reader(text)
         at = next(rows).index(CUSTOMER)

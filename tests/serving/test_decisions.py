@@ -9,6 +9,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from recsys.cli.app import build_app
+from recsys.errors import StoreUnavailable
 from recsys.store import Database
 from recsys.workspace import replay_decision
 from tests.serving.conftest import NEWER
@@ -229,6 +230,18 @@ def test_with_the_store_out_of_reach_the_journal_keeps_the_decision(service):
         assert decision(service, answer["decision_id"])["offers"] == answer["offers"]
         assert 'barista_decisions_total{kept="journal"} 1.0' in service.http.get("/metrics").text
         assert replay_decision(service.workspace, answer["decision_id"]).same
+
+
+def test_a_decision_made_without_the_database_says_which_erasures_its_worker_knew(service, monkeypatch):
+    """Those of its last reading: who was erased before that is a new acquaintance when the journal is uploaded."""
+    erase(service.workspace, "ann", 5)
+    assert wait_for(lambda: service.state.erased.known == 1)
+    lost = StoreUnavailable("lost")
+    monkeypatch.setattr(service.workspace.events(), "tail_with_looks", lambda *_: (_ for _ in ()).throw(lost))
+    answer = service.offers()
+    assert wait_for(lambda: service.workspace.decisions().find(answer["decision_id"]) is not None)
+    found = service.workspace.decisions().find(answer["decision_id"])
+    assert (answer["stale"], found.customer_id) == (True, "ann")
 
 
 @pytest.mark.usefixtures("impatient")

@@ -36,6 +36,16 @@ def test_an_erased_customer_is_answered_as_a_stranger(erased):
     assert without(service.offers(customer_id="ann")) == without(service.offers(customer_id=STRANGER))
 
 
+def test_a_decision_that_guessed_who_is_erased_names_nobody(service, monkeypatch):
+    """The worker read newer orders after an erasure, and then had to go by a reading of before it."""
+    erased = service.state.erased
+    monkeypatch.setattr(erased, "refresh", lambda: None)
+    service.workspace.erasures().erase("ann", service.workspace.current_snapshot().as_of)
+    monkeypatch.setattr(erased, "away", lambda: True)
+    found = service.workspace.decisions().find(service.offers(customer_id="ann")["decision_id"])
+    assert found.customer_id.startswith("erased:")
+
+
 def test_an_erased_customer_is_not_found(erased):
     """Facts and export are 404, the finder passes over."""
     service, _ = erased

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -175,3 +176,16 @@ def test_reports_of_imports_forget_the_erased(tiny_workspace, tmp_path):
     dropped = sweep_reports(tiny_workspace)
     after = [naming(directory, who) for who in ("canary", "bob")]
     assert (before, after, dropped > 20) == ([["rejects.csv", "report.json"]] * 2, [[], before[1]], True)
+
+
+def test_what_killed_imports_and_runs_left_behind_goes(make_workspace, tmp_path):
+    """Half written snapshots and publications name customers too; what is being written now stays."""
+    workspace = make_workspace()
+    score_base(workspace, tmp_path / "out")
+    left = [workspace.snapshots / ".writing-1", tmp_path / ".out.writing-1", tmp_path / ".out.former-1"]
+    own = [workspace.snapshots / f".writing-{os.getpid()}", tmp_path / "other"]
+    for each in (*left, *own):
+        each.mkdir()
+        (each / "customers.blob.npy").write_text("ann")
+    result = CliRunner().invoke(build_app(), ["-w", str(workspace.directory), "sweep"])
+    assert (result.exit_code, [each.exists() for each in (*left, *own)]) == (0, [False] * 3 + [True] * 2)
