@@ -10,6 +10,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 TOOLS := build/tools/bin
+SBOM := build/sbom.cdx.json
 
 .PHONY: help demo test faults soak lint types imports bench bench-scores bench-offers constraints lock sbom audit clean
 
@@ -63,8 +64,9 @@ lock: $(TOOLS)/uv          ## pin what the image installs, with hashes, to the v
 	  --python-version 3.11 --no-annotate --custom-compile-command "make lock" -q -o deploy/requirements.lock
 
 sbom: $(TOOLS)/uv          ## list what the image installs: build/sbom.cdx.json (CycloneDX)
+	@mkdir -p $(dir $(SBOM))
 	$(TOOLS)/cyclonedx-py requirements deploy/requirements.lock --pyproject pyproject.toml --output-reproducible \
-	  --of JSON -o build/sbom.cdx.json
+	  --of JSON -o $(SBOM)
 
 audit: $(TOOLS)/uv         ## known vulnerabilities of what the image installs; says how many packages nobody checked
 	$(PYTHON) deploy/audit.py deploy/requirements.lock -- $(TOOLS)/pip-audit

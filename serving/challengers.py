@@ -10,6 +10,7 @@ import structlog
 from recsys.data.files import read_text
 from recsys.errors import BaristaError
 from recsys.models.bundle import verify_bundle
+from recsys.models.pacing import standing_back
 from recsys.workspace import Workspace
 from recsys.workspace.opening import open_model
 from serving.answers import MODELS, Answers
@@ -18,6 +19,9 @@ from serving.canary import try_bundle
 LOG = structlog.get_logger("barista.challengers")
 
 Try = Callable[[str, Path, bytes | None], None]
+
+SHARE = 0.1
+"""How much of the time the thread that opens a challenger computes, beside those that answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ class Challengers:
         try:
             verify_bundle(directory, key)
             self.attempt(name, directory, key)
-            return open_model(name, directory, key)
+            with standing_back(SHARE):
+                return open_model(name, directory, key)
         except Exception as error:  # a challenger that can't be opened is no reason to stop answering
             self.faults[name] = error.message() if isinstance(error, BaristaError) else type(error).__name__
             LOG.error("challenger refused", model=name, version=version, reason=self.faults[name])

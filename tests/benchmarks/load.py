@@ -65,19 +65,23 @@ def load(asked: Asked) -> Seen:
         return Seen(**json.loads(Path(file.name).read_bytes()))
 
 
+Done = Callable[[int, bytes, bytes], None]
+"""Told of an answer: status, head in small letters, body."""
+
+
 class Connection(asyncio.Protocol):
-    """One kept-alive connection that has one request under way; `done(status, headers)` is told its end, 0 if lost."""
+    """One kept-alive connection with one request under way; `done(status, headers, body)` hears its end, 0 if lost."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self._data = b""
-        self._done: Callable[[int, bytes], None] | None = None
+        self._done: Done | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Ready to ask."""
         self.transport = transport
 
-    def ask(self, request: bytes, done: Callable[[int, bytes], None]) -> None:
+    def ask(self, request: bytes, done: Done) -> None:
         """Send one request."""
         self._done = done
         assert self.transport is not None
@@ -94,16 +98,16 @@ class Connection(asyncio.Protocol):
         stop = head.find(b"\r\n", at)
         length = int(head[at + 16 : stop if stop > 0 else None]) if at >= 0 else 0
         if len(self._data) >= end + 4 + length:
-            self._data, done, self._done = b"", self._done, None
+            body, self._data, done, self._done = self._data[end + 4 :], b"", self._done, None
             if done is not None:
-                done(int(head[9:12]), head)
+                done(int(head[9:12]), head, body)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Whatever was under way is lost."""
         self.transport = None
         if self._done is not None:
             done, self._done = self._done, None
-            done(0, b"")
+            done(0, b"", b"")
 
 
 class Generator:
@@ -114,13 +118,14 @@ class Generator:
         self.free: deque[Connection] = deque()
         self.opened = self.under_way = 0
         self.requests = _requests(asked)
-        self.start = 0.0
+        self.start = self.end = 0.0
 
     async def run(self) -> Seen:
         """All of it."""
         for _ in range(self.asked.connections):
             self.free.append(await self._open())
         self.start = time.perf_counter()
+        self.end = self.start + self.asked.seconds
         await (self._open_loop() if self.asked.rate else self._closed_loop())
         self.seen.seconds = time.perf_counter() - self.start
         limit = time.perf_counter() + GIVEN_UP
@@ -136,22 +141,20 @@ class Generator:
         return protocol
 
     async def _closed_loop(self) -> None:
-        end = self.start + self.asked.seconds
-
         def again(connection: Connection) -> None:
-            if time.perf_counter() < end:
+            if time.perf_counter() < self.end:
                 self._send(connection, time.perf_counter(), again)
 
         for connection in list(self.free):
             again(connection)
-        await asyncio.sleep(self.asked.seconds)
+        while (left := self.end - time.perf_counter()) > 0:
+            await asyncio.sleep(min(left, 0.1))
 
     async def _open_loop(self) -> None:
         gap, due = 1 / self.asked.rate, self.start
-        end = self.start + self.asked.seconds
-        while due < end:
+        while due < self.end:
             now = time.perf_counter()
-            while due <= now and due < end:
+            while due <= now and due < self.end:
                 self._due(due)
                 due += gap
             await asyncio.sleep(max(0.0005, due - time.perf_counter()))
@@ -180,16 +183,21 @@ class Generator:
 
     def _send(self, connection: Connection, due: float, then: Callable[[Connection], None]) -> None:
         self.under_way += 1
+        number = self.count % len(self.requests)
 
-        def done(status: int, head: bytes) -> None:
+        def done(status: int, head: bytes, body: bytes) -> None:
             self.under_way -= 1
             self._note(status, head, due)
+            self.read(number, status, body)
             if connection.transport is not None:
                 then(connection)
 
         self.seen.late.append((time.perf_counter() - due) * 1000)
-        connection.ask(self.requests[self.count % len(self.requests)], done)
+        connection.ask(self.requests[number], done)
         self.count += 1
+
+    def read(self, number: int, status: int, body: bytes) -> None:
+        """What the answer to request `number` says; nothing of it is kept here."""
 
     def _note(self, status: int, head: bytes, due: float) -> None:
         now = time.perf_counter()

@@ -15,6 +15,12 @@ OFFERS = "/v1/recommendations"
 TIMES = 5
 """How many times the peak is too much."""
 
+SPARE = 1.05
+"""So much more is due: what the generator has no connection for is not sent, and `TIMES` the peak is to be sent."""
+
+CONNECTIONS, MOST_CONNECTIONS = 2_000, 4_000
+"""Open from the start, and at most; fewer come at once than may wait to be accepted."""
+
 PEAK_SECONDS, STEADY_SECONDS, OVERLOAD_SECONDS = 4.0, 10.0, 6.0
 RECOVERED_MS = 100.0
 """An answer within this time counts as that of a service that has recovered [ms]."""
@@ -32,7 +38,7 @@ def under_load(case: Case, side: Side, command: str) -> list[dict[str, Any]]:
         figure("the same, p99", _at(half, 0.99), "ms", command, at_most=25),
         figure("POST /v1/recommendations at 70% of peak, open loop, p50", _at(most, 0.5), "ms", command),
         figure("the same, p99", _at(most, 0.99), "ms", command),
-        *_overloaded(case, side, peak, command),
+        *overloaded(case, side, peak, command),
     ]
 
 
@@ -53,17 +59,21 @@ def _at(seen: Seen, share: float) -> float:
     return float(np.quantile(seen.times, share))
 
 
-def _overloaded(case: Case, side: Side, peak: float, command: str) -> list[dict[str, Any]]:
-    rate, health = TIMES * peak, Health(case, side)
+def overloaded(case: Case, side: Side, peak: float, command: str) -> list[dict[str, Any]]:
+    """What becomes of `TIMES` the `peak` of requests [/s], how the others fare, and how soon it is over."""
+    rate, health = SPARE * TIMES * peak, Health(case, side)
     with health:
-        seen = load(Asked(side.port, OVERLOAD_SECONDS, [OFFERS], case.bodies, case.key, 64, rate, 2_000))
+        most = CONNECTIONS, rate, MOST_CONNECTIONS
+        asked = Asked(side.port, OVERLOAD_SECONDS, [OFFERS], case.bodies, case.key, *most)
+        seen = load(asked)
     healed = _healed(case, side)
     answered = np.array([time for time, code in zip(seen.times, seen.codes, strict=True) if code == 200])
     refused = sum(count for status, count in seen.statuses.items() if status in REFUSED - {"200"})
     strange = sum(count for status, count in seen.statuses.items() if status not in REFUSED) + seen.unanswered
     name, late = "five times the peak", float(np.quantile(seen.late, 0.99))
+    sent = len(seen.late) / seen.seconds / peak
     return [
-        figure(f"{name}: sent, in times the peak", len(seen.late) / seen.seconds / peak, "times", command),
+        figure(f"{name}: sent, in times the peak", sent, "times", command, at_least=TIMES),
         figure(f"{name}: never sent, too many of the generator's connections wait", seen.unsent, "", command),
         figure(f"{name}: p99 of the generator's own delay, part of the times below", late, "ms", command),
         figure(f"{name}: answered 200", len(answered) / seen.seconds, "/s", command),

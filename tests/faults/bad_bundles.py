@@ -13,10 +13,12 @@ from random import Random
 import numpy as np
 
 from recsys.features.customer import CUSTOMER_FEATURES
+from recsys.features.pairs import PAIR_FEATURES
 from recsys.models.bundle import BundleContent, write_bundle
 from recsys.models.bundle_files import MAX_BYTES
 from recsys.models.churn import churn_content
 from recsys.models.forest import Forest
+from recsys.models.offers import offers_content
 from recsys.models.spec import FeatureSpec, canonical_json
 from recsys.testing.published import CURVE, linear_content
 from recsys.testing.serving import HORIZON
@@ -25,11 +27,21 @@ from tests.models.forests import random_model
 KEY = b"the key of the workspace"
 
 
-def forest_content(seed: int, names: tuple[str, ...] = CUSTOMER_FEATURES) -> BundleContent:
-    """A churn model of thirty random trees in LightGBM's words."""
-    text, _ = random_model(seed, 30, 31, len(names))
-    named = re.sub(r"(?m)^feature_names=.*$", "feature_names=" + " ".join(names), text)
-    return churn_content(FeatureSpec(names, HORIZON, "made-up"), Forest.from_text(named), CURVE, metrics={})
+def forest(seed: int, names: tuple[str, ...], trees: int) -> Forest:
+    """Random trees over these features in LightGBM's words."""
+    text, _ = random_model(seed, trees, 31, len(names))
+    return Forest.from_text(re.sub(r"(?m)^feature_names=.*$", "feature_names=" + " ".join(names), text))
+
+
+def forest_content(seed: int, names: tuple[str, ...] = CUSTOMER_FEATURES, trees: int = 30) -> BundleContent:
+    """A churn model of random trees."""
+    return churn_content(FeatureSpec(names, HORIZON, "made-up"), forest(seed, names, trees), CURVE, metrics={})
+
+
+def ranker_content(seed: int, trees: int = 30) -> BundleContent:
+    """An offers model of random trees."""
+    spec, ranker = FeatureSpec(PAIR_FEATURES, HORIZON, "made-up"), forest(seed, PAIR_FEATURES, trees)
+    return offers_content(spec, ranker, new=CURVE, repeat=CURVE, item_level="product", metrics={})
 
 
 def write_good(directory: Path, seed: int) -> None:

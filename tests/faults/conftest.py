@@ -1,17 +1,15 @@
 """Services for faults, those of the service's own tests; and a memory of what was measured, so that a run resumes."""
 
-import hashlib
-import json
 import os
-import time
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.matrix import MINUTES
+from tests.faults import minutes
 from tests.serving.conftest import make_workspace, serve, service, template
 
 __all__ = ["make_workspace", "serve", "service", "template"]
@@ -22,24 +20,13 @@ def patient_services() -> None:
     """Faults meet services as they are by default."""
 
 
-FOLDER = pytest.StashKey[Path]()
-"""Where this run notes what passed: by the sources as they were when it began."""
+NOTES = pytest.StashKey[dict[str, dict[str, Path]]]()
+"""Where each test of each module is noted: by the sources as they were when the run began."""
 
-ROOT = Path(__file__).parents[2]
-SOURCES = ("recsys", "training", "serving", "tests/faults")
+SECONDS = pytest.StashKey[float]()
+"""How long a test has taken so far."""
 
-
-def done_folder(root: Path = ROOT) -> Path:
-    """Where the faults that passed with these sources are noted; other sources, another folder."""
-    digest = hashlib.sha256(os.environ.get("FAULT_ROUNDS", "").encode())
-    for path in sorted(path for name in SOURCES for path in (root / name).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return root / "build" / "faults" / digest.hexdigest()[:12]
-
-
-def note_of(folder: Path, item: str) -> Path:
-    """Where the result of one test is noted."""
-    return folder / f"{hashlib.sha256(item.encode()).hexdigest()[:16]}.json"
+PASSED = pytest.StashKey[bool]()
 
 
 def is_long(item: pytest.Item) -> bool:
@@ -47,36 +34,52 @@ def is_long(item: pytest.Item) -> bool:
     return item.path.name.startswith("fault_")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Leave out what passed before with these sources, and say what is left and how long it takes."""
-    if not any(is_long(item) for item in items):
+    notes: dict[str, dict[str, Path]] = defaultdict(dict)
+    for item in filter(is_long, items):  # all of them, before any is chosen
+        notes[item.path.stem][item.nodeid] = minutes.note_of(item.path, item.nodeid)
+    config.stash[NOTES] = notes
+    yield
+    if not notes:
         return
-    folder = config.stash[FOLDER] = done_folder()
-    done = [item for item in items if is_long(item) and note_of(folder, item.nodeid).exists()]
+    done = [item for item in items if is_long(item) and notes[item.path.stem][item.nodeid].exists()]
     left = [item for item in items if item not in done]
     config.hook.pytest_deselected(items=done)
     items[:] = left
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
-        reporter.write_line("\n".join(plan(left, done, folder)))
+        reporter.write_line("\n".join(plan([item.path.stem for item in left], len(done))))
 
 
-def plan(left: list[pytest.Item], done: list[pytest.Item], folder: Path) -> list[str]:
-    """What will be measured, in how many minutes, and what is known already."""
-    modules = Counter(item.path.stem for item in left)
-    lines = [f"  {name}: {count} to go, about {MINUTES.get(name, 1)} minutes" for name, count in modules.items()]
-    total = sum(MINUTES.get(name, 1) for name in modules)
-    head = f"Faults: {len(left)} to go, about {total} minutes; {len(done)} passed before (noted in {folder})"
-    return [head, *lines]
+def plan(left: list[str], done: int) -> list[str]:
+    """What will be measured, how long it took last time, and what is known already."""
+    known = {name: each["value"] for name, each in minutes.known().items()}
+    took = {name: f"{known[name]:.1f} minutes last time" if name in known else "not measured yet" for name in left}
+    lines = [f"  {name}: {left.count(name)} to go, {said}" for name, said in took.items()]
+    total = sum(known.get(name, 0.0) for name in took)
+    return [f"Faults: {len(left)} to go, about {total:.0f} minutes; {done} passed before (build/faults)", *lines]
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Note a fault that passed, so that a second run goes on behind it."""
+    """Note a fault that passed, with all the time it took, so that a second run goes on behind it."""
     report = (yield).get_result()
-    if is_long(item) and report.when == "call" and report.passed:
-        note = note_of(item.config.stash[FOLDER], item.nodeid)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        found = {"test": item.nodeid, "minutes": round(report.duration / 60, 2), "date": date.today().isoformat()}
-        note.write_text(json.dumps(found | {"at": int(time.time())}) + "\n", encoding="utf-8")
+    if not is_long(item):
+        return
+    item.stash[SECONDS] = item.stash.get(SECONDS, 0.0) + report.duration
+    item.stash[PASSED] = item.stash.get(PASSED, False) or (report.when == "call" and report.passed)
+    if report.when == "teardown" and report.passed and item.stash[PASSED]:
+        note = item.config.stash[NOTES][item.path.stem][item.nodeid]
+        before = sum(float(value) for name, value in item.user_properties if name == "seconds before")
+        minutes.write_note(note, item.nodeid, item.stash[SECONDS] + before, date.today().isoformat())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the minutes of the modules that have passed whole."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    noted = session.config.stash.get(NOTES, {})
+    found = {name: minutes.minutes_of(name, [*notes.values()]) for name, notes in noted.items()}
+    minutes.tell({name: each for name, each in found.items() if each is not None})

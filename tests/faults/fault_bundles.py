@@ -1,4 +1,4 @@
-"""Every kind of bad bundle twenty times, and a thousand swaps under load; collected by `make faults` only."""
+"""Every kind of bad bundle twenty times; collected by `make faults` only."""
 
 import shutil
 from pathlib import Path
@@ -16,12 +16,9 @@ from serving.http.state import State
 from tests.benchmarks.figures import write_figures
 from tests.benchmarks.measure import figure
 from tests.faults.bad_bundles import KEY, KINDS, make_bad, write_good
-from tests.faults.swapping import figures_of, swapped, workspace_asked
 from tests.serving.conftest import cafe
 
 TIMES = 20
-STEADY = 120.0
-"""How long champions are swapped at a constant rate [s]."""
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +75,3 @@ def clean(churn: Path) -> None:
     shutil.rmtree(churn / "2")
     for path in churn.glob(".elsewhere-*"):
         path.unlink()
-
-
-@pytest.mark.timeout(3600)
-def test_a_thousand_swaps_under_load(service, tmp_path: Path) -> None:
-    """No request fails, no answer mixes versions, and with models of the workspace nobody waits for a swap."""
-    from tests.serving.test_swaps import swap_under_load
-
-    answers, failed, mixed = swap_under_load(service, 1_000)
-    said, command = f"of {answers}", "make faults FAULTS='-k swaps'"
-    figures = [
-        *figures_of(swapped(workspace_asked(), tmp_path, STEADY)),
-        figure("1,000 swaps under load: requests failed", failed, said, command, at_most=0),
-        figure("1,000 swaps under load: answers that mix versions", mixed, said, command, at_most=0),
-    ]
-    write_figures("faults_swaps", figures)
-    assert answers > 1_000
-    assert [figure["name"] for figure in figures if figure["holds"] is False] == []

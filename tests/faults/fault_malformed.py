@@ -1,7 +1,7 @@
 """A hundred thousand malformed requests, in blocks that are not sent again for the same program; `make faults` only."""
 
-import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.benchmarks.figures import write_figures
 from tests.benchmarks.measure import figure
 from tests.contracts import malformed
 from tests.contracts.test_openapi import CHECKS, HERE, NAMES, TAKING
-from tests.docs.generating import ROOT
+from tests.faults.minutes import ROOT, digest_of
 
 COMMAND = "make faults FAULTS='-k malformed'"
 BLOCK, BLOCKS = 5_000, 19
@@ -27,7 +27,7 @@ KEPT = ROOT / "build" / "faults" / "malformed"
 
 
 @pytest.mark.timeout(6_000)
-def test_a_hundred_thousand_malformed_requests(tmp_path: Path) -> None:
+def test_a_hundred_thousand_malformed_requests(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Byte and value mutations, and requests that schemathesis makes from the document and against it."""
     found = [_kept(f"mutated-{n}", lambda n=n: _mutated(tmp_path / str(n), n)) for n in range(BLOCKS)]
     made = [
@@ -37,6 +37,7 @@ def test_a_hundred_thousand_malformed_requests(tmp_path: Path) -> None:
         _kept(f"{name}-{mode.value}", lambda name=name, mode=mode: _generated(tmp_path / "generated", name, mode))
         for name, mode in made
     ]
+    record_property("seconds before", sum(each["seconds before"] for each in found))
     faults = [fault for each in found for fault in each["faults"]]
     print(*faults[:50], sep="\n")
     sent = sum(each["sent"] for each in found)
@@ -86,16 +87,10 @@ def _generated(place: Path, name: str, mode: GenerationMode) -> dict[str, Any]:
 
 def _kept(name: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A block's result, from the last time if neither the service nor its attackers have changed since."""
-    path = KEPT / _program() / f"{name}.json"
-    if not path.exists():
+    path = KEPT / digest_of(Path(__file__)) / f"{name}.json"
+    before, begun = path.exists(), time.monotonic()
+    if not before:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(made()))
+        path.write_text(json.dumps(made() | {"seconds": time.monotonic() - begun}))
     found: dict[str, Any] = json.loads(path.read_text())
-    return found
-
-
-def _program() -> str:
-    """Digest of what is attacked and of what attacks."""
-    sources = [*(ROOT / "serving" / "http").glob("*.py"), *(ROOT / "recsys" / "store").glob("*.py")]
-    sources += [Path(malformed.__file__), Path(__file__)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
+    return found | {"seconds before": found["seconds"] if before else 0.0}

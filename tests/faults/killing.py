@@ -28,17 +28,17 @@ class Acknowledged:
 
 
 def start(
-    workspace: Path, workers: int = 2, address: str | None = None, clock: str = "snapshot"
+    workspace: Path, workers: int = 2, address: str | None = None, clock: str = "snapshot", **environment: str
 ) -> tuple[subprocess.Popen[str], str]:
     """A service process and where it answers."""
     options = ["--workspace", str(workspace), "--port", "0", "--workers", str(workers), "--clock", clock]
-    environment = {**os.environ} | ({"DATABASE_URL": address} if address else {})
+    given = {**os.environ, **environment} | ({"DATABASE_URL": address} if address else {})
     process = subprocess.Popen(
         [sys.executable, "-m", "serving", *options, "--log-level", "error"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=environment,
+        env=given,
     )
     assert process.stdout is not None
     found = re.search(r"http://\S+", process.stdout.readline())

@@ -1,4 +1,4 @@
-"""The fault matrix: what breaks, what happens then, which figures say so, and how long measuring them takes."""
+"""The fault matrix: what breaks, what happens then, which figures say so."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ class Row:
     """One line of the matrix.
 
     short   the test that shows it in `make test`
-    file    `docs/figures/<file>.json`; empty where the short form says it all
+    file    `docs/figures/<file>.json`, written by a module of `make faults`
     about   how the names of its figures begin; all of the file's by default
     """
 
@@ -81,7 +81,7 @@ ROWS = (
         "it starts, answers as above (`BARISTA_API_KEY` opens, keys of the database do not yet) and heals; who is "
         "erased is known from the last reading kept in `erased.json`, without one everybody is a stranger",
         "tests/serving/test_outages.py",
-        "",
+        "faults_start",
     ),
     Row(
         "the database is stalled: accepts everything, answers nothing",
@@ -103,7 +103,8 @@ ROWS = (
         "Postgres refuses: ended connections, none left, read only, a timeout of its own",
         "what can't be done is refused by 503 with `Retry-After`, reads go on; one that can only be read is down",
         "tests/serving/test_outage_errors.py",
-        "",
+        "faults_refusing",
+        "Postgres",
     ),
     Row(
         "single connections to the database are reset",
@@ -161,13 +162,13 @@ ROWS = (
         "the last good bundles serve; the puller says so in the log and by `barista_registry_reached`, and takes up "
         "what is new when MLflow is back; an alias moved back answers with the former version's bits",
         "tests/serving/test_puller.py",
-        "",
+        "faults_mlflow",
     ),
     Row(
         "a challenger is broken, fails or is slow",
         "no answer differs, none waits; `GET /v1/shadow` says why",
         "tests/serving/test_shadow.py",
-        "",
+        "faults_challengers",
     ),
     Row(
         "champions are swapped under load",
@@ -194,7 +195,7 @@ ROWS = (
         "`Retry-After` at once, before anything is made of them; those taken on are answered in time, `/health/ready` "
         "and `/metrics` too",
         "tests/serving/test_admission.py",
-        "service",
+        "faults_overload",
         "five times the peak:",
     ),
     Row(
@@ -205,27 +206,13 @@ ROWS = (
     ),
 )
 
-MINUTES = {
-    "fault_bundles": 14,
-    "fault_clock": 3,
-    "fault_disk": 7,
-    "fault_kill": 12,
-    "fault_malformed": 12,
-    "fault_outage": 5,
-    "fault_soak": 34,
-    "fault_steps": 3,
-    "fault_sync": 4,
-    "fault_tenants": 4,
-}
-"""How long each module takes on two cores [minutes]."""
-
 
 def matrix_table() -> str:
     """The matrix as a table of Markdown."""
     rows = ["| what breaks | what happens | measured | date | by | in `make test` |", "|---|---|---|---|---|---|"]
     for row in ROWS:
         figures = figures_of(row)
-        dates = ", ".join(sorted({each["date"] for each in figures})) or ("not yet" if row.file else "each run")
+        dates = ", ".join(sorted({each["date"] for each in figures})) or "not yet"
         commands = "<br>".join(f"`{each}`" for each in sorted({each["command"] for each in figures}))
         measured = "<br>".join(_said(row, each) for each in figures)
         rows.append(f"| {row.breaks} | {row.happens} | {measured} | {dates} | {commands} | `{row.short}` |")
@@ -235,7 +222,7 @@ def matrix_table() -> str:
 def figures_of(row: Row) -> list[dict[str, Any]]:
     """The figures that say what a row says; none before they were measured."""
     path = FIGURES / f"{row.file}.json"
-    found = read_figures(path) if row.file and path.exists() else []
+    found = read_figures(path) if path.exists() else []
     return [each for each in found if each["name"].startswith(row.about)]
 
 

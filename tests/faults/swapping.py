@@ -1,9 +1,10 @@
-"""A service at a constant rate while its champions change: how long it stops answering."""
+"""A service at a constant rate while its champions change: how long it stops answering, and who answered."""
 
 import os
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +12,15 @@ import httpx
 import numpy as np
 
 from recsys.data.files import read_text, replace_text
+from recsys.models.bundle import write_bundle
+from recsys.testing.published import linear_content
+from recsys.workspace import Workspace
 from tests.benchmarks.load import Asked, Seen, load
 from tests.benchmarks.measure import figure
 from tests.benchmarks.service_load import OFFERS, peak_of
 from tests.benchmarks.sides import Case, Side, copied, service
+from tests.faults.bad_bundles import KEY, forest_content, ranker_content
+from tests.faults.reading import KNOWING, Read, Said, reading
 from tests.faults.workspaces import small_workspace
 
 COMMAND = "make faults FAULTS='-k swaps'"
@@ -25,6 +31,19 @@ OTHER = "1000000"
 GIVEN_UP = 60.0
 """How long a champion may take to be taken over [s]."""
 
+SWAPS = 1_000
+LONG_SHARE = 0.3
+"""Share of the peak that the many swaps are made at: they take minutes, and a shared machine falls to half its peak."""
+
+FORESTS = ("2", "3")
+"""Versions of the champions that are forests."""
+
+TREES = {"offers": 100, "churn": 60}
+"""Trees of a champion; a larger one is opened for longer, since who opens it stands back behind those that answer."""
+
+SIGNED = {"BARISTA_BUNDLE_KEY": KEY.decode()}
+"""Environment of a service whose bundles are signed."""
+
 
 class Swapped(NamedTuple):
     """What was seen: how often the champions were swapped, requests a second, the answers."""
@@ -34,14 +53,20 @@ class Swapped(NamedTuple):
     seen: Seen
 
 
+class Thousand(NamedTuple):
+    """What was seen of many swaps: how many, the answers, how many of them mix versions."""
+
+    swaps: int
+    read: Read
+    mixed: int
+
+
 def swapped(workspace: Path, place: Path, seconds: float) -> Swapped:
     """Hold `SHARE` of the peak for so long and swap offers and churn as fast as they are taken over.
 
     The models are those of `workspace`; a small café's where there is none.
     """
-    if not (workspace / "snapshots" / "current").exists():
-        workspace = small_workspace(place / "workspace").directory
-    with copied(workspace) as case, service(case, BARISTA_REFRESH_SECONDS="0.2") as side:
+    with copied(workspace_or_small(workspace, place)) as case, service(case, BARISTA_REFRESH_SECONDS="0.2") as side:
         names = {name: _doubled(case.directory / "bundles" / name) for name in ("offers", "churn")}
         rate, found = SHARE * peak_of(case, side), Seen()
         asked = Asked(side.port, seconds, [OFFERS], case.bodies, case.key, 16, rate)
@@ -49,10 +74,63 @@ def swapped(workspace: Path, place: Path, seconds: float) -> Swapped:
         asking.start()
         swaps = 0
         while asking.is_alive():
-            _swap(case, side, {name: versions[1 - swaps % 2] for name, versions in names.items()})
+            swap(case, side, {name: versions[1 - swaps % 2] for name, versions in names.items()})
             swaps += 1
         asking.join()
     return Swapped(swaps, rate, found)
+
+
+def thousand_swapped(place: Path, swaps: int = SWAPS, share: float = LONG_SHARE) -> Thousand:
+    """Swap offers and churn so many times between two forests each, at `share` of the peak."""
+    with copied(forest_workspace(place / "forests").directory) as case:
+        expected = {key: said for version in FORESTS for key, said in answers_of(case, version).items()}
+        with service(case, BARISTA_REFRESH_SECONDS="0.05", **SIGNED) as side:
+            for version in FORESTS:  # a child tries each before: once, as with every new champion
+                swap(case, side, dict.fromkeys(TREES, version))
+            with reading(case, side, share * peak_of(case, side)) as read:
+                for number in range(swaps):
+                    swap(case, side, dict.fromkeys(TREES, FORESTS[number % 2]))
+    return Thousand(swaps, read, read.mixed(expected))
+
+
+def forest_workspace(place: Path) -> Workspace:
+    """A small café with signed bundles: two forests of offers and of churn, different ones, and a linear value."""
+    workspace = small_workspace(place)
+    shutil.rmtree(place / "bundles")
+    for seed, version in enumerate(FORESTS):
+        for name, made in (("offers", ranker_content), ("churn", forest_content)):
+            write_bundle(place / "bundles" / name / version, made(seed + 1, trees=TREES[name]), KEY)
+    write_bundle(place / "bundles" / "value" / FORESTS[0], linear_content("value"), KEY)
+    point(place / "bundles", dict.fromkeys(("offers", "churn", "value"), FORESTS[0]))
+    return workspace
+
+
+def answers_of(case: Case, version: str, **environment: str) -> Said:
+    """What a service that never knew another version of offers and churn answers to each request.
+
+    Raises:
+        RuntimeError: it fails, or answers one request in two ways.
+    """
+    point(case.directory / "bundles", dict.fromkeys(TREES, version))
+    with service(case, **SIGNED, **environment) as side, reading(case, side, 0.0) as read:
+        time.sleep(KNOWING)
+    said = {(number, named): text for number, named, text in read.found}
+    if read.failed or len(said) != len(read.found) or not all(named.startswith(f"{version}-") for _, named in said):
+        raise RuntimeError(f"version {version}: {read.seen.statuses}, {len(read.found)} answers to {len(said)}")
+    return said
+
+
+def point(bundles: Path, versions: Mapping[str, str]) -> None:
+    """Make versions the champions, by the names of the models."""
+    for name, version in versions.items():
+        replace_text(bundles / name / "champion", version)
+
+
+def workspace_or_small(workspace: Path, place: Path) -> Path:
+    """The workspace, or a small café in `place` where there is none."""
+    if (workspace / "snapshots" / "current").exists():
+        return workspace
+    return small_workspace(place / "workspace").directory
 
 
 def _doubled(bundles: Path) -> tuple[str, str]:
@@ -62,19 +140,36 @@ def _doubled(bundles: Path) -> tuple[str, str]:
     return version, OTHER
 
 
-def _swap(case: Case, side: Side, versions: dict[str, str]) -> None:
-    for name, version in versions.items():
-        replace_text(case.directory / "bundles" / name / "champion", version)
-    end, address = time.monotonic() + GIVEN_UP, f"http://127.0.0.1:{side.port}/v1/models"
-    while not versions.items() <= _versions(address, case.key).items():
-        if time.monotonic() > end:
-            raise RuntimeError(f"not taken over: {versions}")
-        time.sleep(0.1)
+def swap(case: Case, side: Side, versions: Mapping[str, str]) -> None:
+    """Make versions the champions and wait until they answer."""
+    point(case.directory / "bundles", versions)
+    wait_for_versions(case, side, versions)
 
 
-def _versions(address: str, key: str) -> dict[str, str]:
+def wait_for_versions(case: Case, side: Side, versions: Mapping[str, str]) -> float:
+    """Seconds until these versions answer.
+
+    Raises:
+        RuntimeError: they don't after a minute.
+    """
+    begun = time.monotonic()
+    with client_of(case, side) as http:
+        while not versions.items() <= serving_versions(http).items():
+            if time.monotonic() - begun > GIVEN_UP:
+                raise RuntimeError(f"not taken over: {versions}")
+            time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+def client_of(case: Case, side: Side) -> httpx.Client:
+    """A client with the case's key; nothing it does is encrypted, so it reads no certificates."""
+    headers = {"Authorization": f"Bearer {case.key}"}
+    return httpx.Client(base_url=f"http://127.0.0.1:{side.port}", headers=headers, timeout=30, verify=False)
+
+
+def serving_versions(http: httpx.Client) -> dict[str, str]:
     """Version of each model that answers, without its digest; none when it does not say now."""
-    answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    answer = http.get("/v1/models")
     models = answer.json()["models"] if answer.status_code == 200 else []
     return {each["name"]: each["version"].partition("-")[0] for each in models}
 
@@ -91,6 +186,24 @@ def figures_of(found: Swapped) -> list[dict[str, Any]]:
         figure(f"{name}: longest time without an answer", gap, "ms", COMMAND, at_most=100),
         figure(f"{name}: p99 from the time a request was due", float(np.quantile(seen.times, 0.99)), "ms", COMMAND),
         figure(f"{name}: slowest answer", max(seen.times), "ms", COMMAND),
+    ]
+
+
+def thousand_figures(found: Thousand) -> list[dict[str, Any]]:
+    """What was seen of the many swaps beside what is asked."""
+    read, said = found.read, f"of {found.read.answers}"
+    trees = " and ".join(f"{count} trees for {name}" for name, count in TREES.items())
+    name, rate = f"{SWAPS:,} swaps under load", read.answers / read.seen.seconds
+    times = f"times in {read.seen.seconds:.0f} s, {trees}"
+    return [
+        figure(f"{name}: champions swapped", found.swaps, times, COMMAND, at_least=SWAPS),
+        figure(f"{name}: requests a second, {LONG_SHARE:.0%} of the peak", rate, "/s", COMMAND),
+        figure(f"{name}: requests failed", read.failed, said, COMMAND, at_most=0),
+        figure(f"{name}: answers that mix versions", found.mixed, said, COMMAND, at_most=0),
+        figure(f"{name}: longest time without an answer", read.longest_gap, "ms", COMMAND, at_most=100),
+        figure(f"{name}: longest delay of the client itself", max(read.seen.late), "ms", COMMAND),
+        figure(f"{name}: p99 from the time a request was due", read.quantile(0.99), "ms", COMMAND),
+        figure(f"{name}: slowest answer", max(read.seen.times), "ms", COMMAND),
     ]
 
 

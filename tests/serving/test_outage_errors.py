@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from recsys.errors import StoreUnavailable
-from recsys.store import AnswerStore, Database, ErasureStore, EventStore, KeyStore, events, idempotency
+from recsys.store import AnswerStore, ErasureStore, EventStore, KeyStore, events, idempotency
 from recsys.store.patience import Patience
 from serving import outage
 from serving.http import asking
@@ -15,43 +15,15 @@ from serving.http.keyring import Keyring
 from serving.http.service import READING
 from serving.outage import Outage
 from tests.faults.outage_load import KINDS, READS, Told
+from tests.faults.refusing import ERRORS, till_of
 from tests.serving.test_state import wait_for
-
-ENDS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{0}' AND pid <> pg_backend_pid()"
-ERRORS = {
-    "terminated": ([ENDS], []),
-    "closed": (["ALTER DATABASE {0} ALLOW_CONNECTIONS false", ENDS], ["ALTER DATABASE {0} ALLOW_CONNECTIONS true"]),
-    "too many": (["ALTER ROLE till CONNECTION LIMIT 0", ENDS], ["ALTER ROLE till CONNECTION LIMIT -1"]),
-    "read only": (
-        ["ALTER DATABASE {0} SET default_transaction_read_only = on", ENDS],
-        ["ALTER DATABASE {0} RESET default_transaction_read_only"],
-    ),
-    "statement timeout": (
-        ["ALTER DATABASE {0} SET statement_timeout = '1ms'", ENDS],
-        ["ALTER DATABASE {0} RESET statement_timeout", ENDS],
-    ),
-}
-"""By what happens to a server: statements that begin it and end it."""
 
 
 @pytest.fixture
 def till(postgres):
-    """Runs statements about a database of its own, which it names; its address is that of a plain role."""
-    address = postgres.new_database()
-    name = address.partition("?")[0].rpartition("/")[2]
-    for statement in ("DROP ROLE IF EXISTS till", "CREATE ROLE till LOGIN"):
-        postgres.run(statement)
-    database = Database.unprepared(address)
-    with database.writing() as connection:
-        connection.exec_driver_sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO till")
-        connection.exec_driver_sql("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO till")
-    database.close()
-    yield SimpleNamespace(
-        address=address.replace("postgres@", "till@"),
-        run=lambda statements: [postgres.run(each.format(name)) for each in statements],
-    )
-    postgres.run(f"DROP DATABASE {name} WITH (FORCE)")
-    postgres.run("DROP ROLE till")
+    """A database of its own, whose address is that of a plain role."""
+    with till_of(postgres) as till:
+        yield till
 
 
 @pytest.mark.usefixtures("impatient")

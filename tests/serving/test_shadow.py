@@ -9,9 +9,11 @@ import pytest
 from recsys.data.files import replace_text
 from recsys.models.bundle import write_bundle
 from recsys.testing.published import linear_content
+from serving.answers import open_answers
 from serving.challengers import Challengers
 from serving.http.metrics import Metrics
 from serving.shadow import WAITING, Rated, Shadow, overlap, rank_correlation
+from tests.faults.bad_bundles import write_good
 from tests.serving.test_state import wait_for
 
 
@@ -87,6 +89,18 @@ def test_a_challenger_that_is_missing_is_refused(make_workspace, serve):
     shutil.rmtree(workspace.bundles / "churn" / "2")
     service = serve(workspace)
     assert wait_for(lambda: "churn" in told(service)["refused"])
+
+
+def test_a_challenger_is_opened_by_a_thread_that_stands_back(make_workspace, monkeypatch):
+    """It rests after each of its thirty trees, for answers leave meanwhile."""
+    workspace, rests = make_workspace(), []
+    monkeypatch.setattr("recsys.models.pacing.time.sleep", rests.append)
+    write_good(workspace.bundles / "churn" / "2", 2)
+    replace_text(workspace.bundles / "churn" / "challenger", "2")
+    champions = open_answers(workspace)
+    before = len(rests)
+    Challengers(workspace, attempt=lambda *_: None).refresh(champions)
+    assert (before, len(rests)) == (0, 30)
 
 
 class Broken:
