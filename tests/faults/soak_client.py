@@ -29,8 +29,8 @@ MOMENTS = 5
 """The median of so many readings counts."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Pace = Callable[[int], float]
-"""Requests a second to ask now, when so many have come to their end."""
+Pace = Callable[[int, int], float]
+"""Requests a second to ask now, when so many were answered and so many failed."""
 
 
 class Busy:
@@ -38,6 +38,7 @@ class Busy:
 
     A machine that others share gives more or less for seconds, and that is followed. A service that stalls is not: it
     answers nothing, or at once what had waited, and neither moves a median of `MOMENTS` or leads out of the bounds.
+    What fails is no answer: refusing is cheap, and a service that refuses would be asked more and more.
     """
 
     def __init__(
@@ -49,16 +50,16 @@ class Busy:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._share, self._rate, self._bounds, self._used, self._clock = share, rate, bounds, used, clock
-        self._before: tuple[float, float, int] = clock(), used(), 0
+        self._before: tuple[float, float, int, int] = clock(), used(), 0, 0
         self._able: deque[float] = deque(maxlen=MOMENTS)
 
-    def __call__(self, answered: int) -> float:
-        at, used, known = self._before
+    def __call__(self, answered: int, failed: int) -> float:
+        at, used, *known = self._before
         now = self._clock()
-        if now - at < MOMENT or answered == known:
+        if now - at < MOMENT or known == [answered, failed]:
             return self._rate
-        self._before = now, self._used(), answered
-        self._able.append((answered - known) / max(self._before[1] - used, 1e-6))
+        self._before = now, self._used(), answered, failed
+        self._able.append((answered - known[0]) / max(self._before[1] - used, 1e-6))
         least, most = self._bounds
         self._rate = min(max(self._share * median(self._able), least), most)
         return self._rate
@@ -112,7 +113,7 @@ class Client:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             sent[int(due / SECOND)] += 1
-            due += 1 / pace(len(self.times) + self.errors.total())
+            due += 1 / pace(len(self.times), self.errors.total())
         await asyncio.gather(*tasks)
         self.rates += [sent[part] / SECOND for part in range(int(seconds / SECOND))]
 
@@ -180,7 +181,7 @@ def _following(rate: float, pid: float, share: float, least: float, most: float)
 def main(port: int, rate: float, seconds: float, customers: list[str], *busy: float) -> None:
     """Ask, then print what was seen; `busy` is a process, the share of its time, the least and the largest rate."""
     client = Client(port, customers)
-    pace = _following(rate, *busy) if busy else lambda _ended: rate
+    pace = _following(rate, *busy) if busy else lambda _answered, _failed: rate
     gc.freeze()
     gc.disable()  # a pause of the client would be counted as one of the service
     asyncio.run(client.hold(pace, seconds) if rate else client.peak(seconds))

@@ -52,7 +52,7 @@ def test_a_service_that_stalls_is_not_asked_less():
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         client._port = server.sockets[0].getsockname()[1]
         client._requests = iter([b"GET / HTTP/1.1\r\n\r\n"] * 8)
-        await client.hold(lambda ended: 8.0, 1.0)
+        await client.hold(lambda _answered, _failed: 8.0, 1.0)
 
     asyncio.run(served())
     waits = sorted(client.times)
@@ -60,15 +60,16 @@ def test_a_service_that_stalls_is_not_asked_less():
     assert all(took > 100 * rank for rank, took in enumerate(waits, 1))
 
 
-def paces(*moments: tuple[int, float], seconds: float = MOMENT, share: float = 0.5) -> list[float]:
-    """The rate after each moment, of so many answers and so much time of the processor each [ms]."""
+def paces(*moments: tuple[int, float], seconds: float = MOMENT, share: float = 0.5, failing: int = 0) -> list[float]:
+    """The rate after each moment, of so many answers and so much time of the processor each [ms]; so many fail."""
     now = used = 0.0
-    answered = 0
+    answered = failed = 0
     pace = Busy(share, 700.0, (100.0, 1_500.0), lambda: used, lambda: now)
     rates = []
     for more, milliseconds in moments:
         now, used, answered = now + seconds, used + milliseconds / 1000, answered + more
-        rates.append(pace(answered))
+        failed += failing
+        rates.append(pace(answered, failed))
     return rates
 
 
@@ -82,6 +83,11 @@ def test_moments_of_a_stall_do_not_change_the_pace():
     usual = [(100, 50.0)] * 3
     stalled = paces(*usual, (10, 50.0), (10, 50.0)) + paces(*usual, (900, 50.0), (900, 50.0))
     assert stalled == pytest.approx([1_000.0] * 10)
+
+
+def test_refusals_do_not_raise_the_pace():
+    """Of 40 answers and 400 refusals that took 50 ms together 800 answers fit into a second; of none not one."""
+    assert (paces((40, 50.0), failing=400), paces((0, 50.0), failing=400)) == ([400.0], [100.0])
 
 
 def test_the_pace_stays_within_its_bounds():
