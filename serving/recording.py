@@ -175,7 +175,7 @@ class Recorder:
         """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind."""
         for start in range(0, len(records), UPLOADED):
             with within(self._patience / 2):
-                self._store().append(records[start : start + UPLOADED])
+                self._store().upload(records[start : start + UPLOADED])
             batch = self._waiting()
             if batch:
                 self._tell(batch, self._keep(batch))

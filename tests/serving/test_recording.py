@@ -23,6 +23,9 @@ class Store:
         time.sleep(self.seconds)
         self.batches.append(len(records))
 
+    def upload(self, records) -> None:
+        self.append(records)
+
 
 def kept(store: Store, monkeypatch) -> list[float]:
     """Pauses after ten rounds of four decisions that are kept."""
