@@ -75,15 +75,24 @@ def check_place(out: Path) -> None:
     Raises:
         WorkspaceError: it is something else, which is never overwritten.
     """
-    if out.is_dir() and (not any(out.iterdir()) or (out / MANIFEST).is_file()):
+    if out.is_dir() and (not any(out.iterdir()) or _is_publication(out / MANIFEST)):
         return
     if out.exists() or out.is_symlink():
         raise WorkspaceError(
             "The output directory holds something else",
             found=str(out),
             expected="a new or empty directory, or an earlier publication",
-            cure="Name another --out",
+            cure="Name another --out, or remove it",
         )
+
+
+def _is_publication(manifest: Path) -> bool:
+    """Whether a run wrote it: web pages and packages have a file of that name, too."""
+    try:
+        told = json.loads(manifest.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and {"run_id", "files"} <= told.keys()
 
 
 def put_in_place(work: Path, out: Path, manifest: dict[str, Any]) -> None:
