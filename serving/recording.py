@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Literal, NamedTuple
 
@@ -70,6 +71,7 @@ class Recorder:
         self._looks = True
         self._full = False
         self._alone = TRY - 1
+        self._brought: dict[Path, int] = {}
 
     async def keep(self, record: DecisionRecord, by: float = math.inf) -> bool:
         """True as soon as the decision is on a disk, of the database or of this machine; False if it is on none.
@@ -162,20 +164,24 @@ class Recorder:
         for path in self._journal.waiting():
             try:
                 with self._journal.claimed(path) as records:
-                    self._bring(records or [])
+                    self._bring(path, records or [])
             except (StoreError, OSError) as error:
                 self._looks = True
-                if isinstance(error, StoreError):
+                if isinstance(error, StoreFull):
                     self._outage.begin(error)
-                return
+                return  # nobody waits: whether the database is lost is found out by who does
             if records:
                 LOG.info("decisions uploaded", count=len(records))
 
-    def _bring(self, records: list[DecisionRecord]) -> None:
-        """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind."""
-        for start in range(0, len(records), UPLOADED):
+    def _bring(self, path: Path, records: list[DecisionRecord]) -> None:
+        """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind.
+
+        What was brought of a file is not brought again when the rest has to wait.
+        """
+        for start in range(self._brought.get(path, 0), len(records), UPLOADED):
             with within(self._patience / 2):
-                self._store().append(records[start : start + UPLOADED])
+                self._store().upload(records[start : start + UPLOADED])
+            self._brought = {path: start + UPLOADED}
             batch = self._waiting()
             if batch:
                 self._tell(batch, self._keep(batch))

@@ -18,11 +18,16 @@ def sweep(context: typer.Context) -> None:
 
     workspace = Workspace.open(context.obj)
     with workspace.writing():
-        blanked, dropped = sweep_snapshots(workspace), sweep_reports(workspace)
+        snapshots, reports = sweep_snapshots(workspace), sweep_reports(workspace)
         withdrawn = withdraw(workspace)
-    typer.echo(f"{blanked:,} blanked in snapshots kept for replay, {dropped:,} entries dropped from reports of imports")
+    typer.echo(f"{snapshots.count:,} blanked in snapshots kept for replay")
+    typer.echo(f"{reports.count:,} entries dropped from reports of imports")
     for each in withdrawn:
         typer.echo(f"{each.place}: {each.fault or f'{each.customers:,} taken out'}")
+    for fault in (*snapshots.faults, *reports.faults):
+        typer.echo(fault)
     typer.echo("The current snapshot hides them until the next import")
     if any(each.fault for each in withdrawn):
         raise WorkspaceError("Not every publication could be rewritten", cure="Remove it, or score into it again")
+    if snapshots.faults or reports.faults:
+        raise WorkspaceError("Not everything could be swept", cure="Remove what is damaged, or bring back a whole one")

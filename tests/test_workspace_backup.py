@@ -11,6 +11,7 @@ from recsys.data.files import replace_text
 from recsys.errors import WorkspaceError, WorkspaceLocked
 from recsys.store import Event
 from recsys.workspace import Workspace, backup, restore
+from recsys.workspace.places import note_place, noted_places
 
 
 @pytest.fixture
@@ -135,3 +136,10 @@ def test_an_unknown_ending_is_refused(full, tmp_path):
     """The name says how it is packed."""
     with pytest.raises(WorkspaceError, match=r"\.tar\.zst or \.tar\.gz"):
         backup(full, tmp_path / "w.zip")
+
+
+def test_a_restored_copy_knows_no_place_of_the_original(full, tmp_path):
+    """It would take rows out of what the original published."""
+    note_place(full, tmp_path / "out", "0123456789ab")
+    backup(full, tmp_path / "w.tar.zst")
+    assert (len(noted_places(full)), noted_places(restore(elsewhere(full), tmp_path / "w.tar.zst"))) == (1, {})

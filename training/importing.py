@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from recsys.data import columns as c
+from recsys.data.ids import ABSENT
 from recsys.data.importing import Folding, ImportResult, Mode, Progress, run_import
 from recsys.data.mapping import Mapping
 from recsys.data.merging import open_base
 from recsys.data.report import ImportReport
 from recsys.data.snapshot import Snapshot
 from recsys.data.tail import OrderEvent
-from recsys.errors import RequestRefused
+from recsys.errors import RequestRefused, StoreError
 
 if TYPE_CHECKING:
+    from recsys.store import Tombstones
     from recsys.workspace import Workspace
 
 
@@ -56,23 +59,84 @@ def import_into(
         WorkspaceLocked: another process writes to the workspace.
     """
     from recsys.store.sql_source import read_sql
-    from recsys.workspace.import_reports import sweep_reports
-    from recsys.workspace.sweeping import sweep_snapshots
 
     plan = plan or ImportPlan()
     with workspace.writing():
         directory = new_directory(workspace.directory / "imports")
         folding = _folding(workspace, mapping, plan)
         result = run_import(mapping, folding, directory=directory, now=plan.now, sql=read_sql, progress=progress)
-        saved = _saved(workspace, _without_erased(workspace, result), progress)
+        saved = _without_anybody_erased(workspace, result, progress)
         workspace.publish_snapshot(saved.snapshot_id)
         workspace.prune_snapshots()
         result.report.status = "published"
         result.report.write()
         if _has_store(workspace):
-            sweep_snapshots(workspace)
-            sweep_reports(workspace)
+            _sweep(workspace)
     return Imported(saved, result.report, directory)
+
+
+def _sweep(workspace: "Workspace") -> None:
+    """Take erased customers out of what is kept; the import is published already, so that nothing here fails it."""
+    import structlog
+
+    from recsys.workspace.import_reports import sweep_reports
+    from recsys.workspace.sweeping import sweep_snapshots
+
+    try:
+        sweep_snapshots(workspace)
+        sweep_reports(workspace)
+    except StoreError as error:
+        structlog.get_logger("barista.importing").error("not swept", error=str(error), cure="Run `barista sweep`")
+
+
+def _without_anybody_erased(workspace: "Workspace", result: ImportResult, progress: Progress | None) -> Snapshot:
+    """The snapshot on disk without those erased before it is published, also while it was being fitted.
+
+    An erasure reaches up to the end of what the service knows. Where the new data end later, as under a clock that
+    stands still, the tombstone does not hide the customer in them: the snapshot is made again.
+    """
+    from recsys.data.blanking import blank
+
+    tombstones = _tombstones(workspace)
+    result = _without_erased(result, tombstones)
+    saved = _saved(workspace, result, progress)
+    while (newer := _tombstones(workspace)) != tombstones:
+        tombstones = newer
+        shown = _shown(result, tombstones)
+        if shown:
+            if saved.snapshot_id != workspace.snapshot_id():
+                blank(workspace.snapshots / saved.snapshot_id, shown)
+            result = _without_erased(result, tombstones)
+            saved = _saved(workspace, result, progress)
+    return saved
+
+
+def _tombstones(workspace: "Workspace") -> "Tombstones":
+    """Who is erased; nobody in a workspace that has no database yet."""
+    from recsys.store import Tombstones
+
+    return workspace.erasures().tombstones() if _has_store(workspace) else Tombstones()
+
+
+def _shown(result: ImportResult, tombstones: "Tombstones") -> list[str]:
+    """Erased customers that an import still holds, and that their tombstones would not hide in it."""
+    snapshot, shown = result.snapshot, []
+    for customer, at in tombstones.among(_named(result)).items():
+        index = snapshot.customers.index(customer)
+        low, high = snapshot.history.span(index) if index != ABSENT else (0, 0)
+        holds = index == ABSENT or bool((snapshot.history.order_time[low:high] <= at).any())
+        if holds and at < snapshot.as_of:
+            shown.append(customer)
+    return shown
+
+
+def _named(result: ImportResult) -> set[str]:
+    """Everybody an import names: with orders, and in the customers table."""
+    import polars as pl
+
+    table = result.base.customers
+    told = set() if table is None else set(table[c.CUSTOMER].cast(pl.String).to_list())
+    return set(result.snapshot.customers) | told
 
 
 def _saved(workspace: "Workspace", result: ImportResult, progress: Progress | None) -> Snapshot:
@@ -93,21 +157,15 @@ def _saved(workspace: "Workspace", result: ImportResult, progress: Progress | No
     return saved
 
 
-def _without_erased(workspace: "Workspace", result: ImportResult) -> ImportResult:
+def _without_erased(result: ImportResult, tombstones: "Tombstones") -> ImportResult:
     """The import without what customers had erased: it does not come back with a file that still has it."""
-    import polars as pl
-
-    from recsys.data import columns as c
     from recsys.data.erasing import without_erased
 
-    if not _has_store(workspace) or not len(tombstones := workspace.erasures().tombstones()):
+    if not len(tombstones):
         return result
-    table = result.base.customers
-    ids = set(result.snapshot.customers) | (
-        set() if table is None else set(table[c.CUSTOMER].cast(pl.String).to_list())
-    )
-    base, orders = without_erased(result.base, tombstones.among(ids))
-    result.report.merged = {**result.report.merged, "orders_erased": orders}
+    base, orders = without_erased(result.base, tombstones.among(_named(result)))
+    merged = result.report.merged
+    result.report.merged = {**merged, "orders_erased": merged.get("orders_erased", 0) + orders}
     return replace(result, base=base)
 
 

@@ -1,8 +1,10 @@
 """Customers blanked in a snapshot that is kept for replay: their bytes are overwritten where they are, nothing moves.
 
-Everybody else's numbers stay at their places with their bits, so that decisions made from the snapshot compute as
-before, also in a process that has the files mapped. What was fitted on the whole base stays as well: decisions were
-made from it. A crash half-way leaves some overwritten and the ids, which go last, so that a repetition ends it.
+Everybody else's numbers stay at their places with their bits, also in a process that has the files mapped, so that a
+replay of a decision about them finds what it found. What was fitted on the whole base stays as well: decisions were
+made from it. What is taken from the base when a snapshot is opened (the margin in `Books`, where the zone table begins)
+does not: a blanked snapshot is opened for replay alone, which no margin enters. A crash half-way leaves some
+overwritten and an id, so that a repetition ends it.
 """
 
 import json
@@ -17,7 +19,7 @@ from recsys.data.columns import ACQUISITION_COST, CUSTOMER
 from recsys.data.files import replace_text, sync_directory
 from recsys.data.history import UNKNOWN_CODE
 from recsys.data.ids import ABSENT, IdMap
-from recsys.data.snapshot import file_digest, read_manifest
+from recsys.data.snapshot import BLANKED, file_digest, read_manifest, verify_files
 from recsys.data.told import IDS, ROWS, TABLES, told_ids
 
 BLANK = "\0"
@@ -27,18 +29,32 @@ UNDER_WAY = "blanking"
 """File of a snapshot some of whose files may differ from its manifest."""
 
 _LOOKALIKES = "population/Lookalikes"
+_MAPS = (f"{_LOOKALIKES}.ids", "customers", IDS)
+"""Maps of ids in the sequence they are blanked in."""
+
 _ORDERS = {"order_key": 0, "order_store": UNKNOWN_CODE, "order_channel": UNKNOWN_CODE}
 _LINES = {"line_product": -1, "line_quantity": 0, "line_amount": 0, "line_discount": 0}
+_WRITTEN = frozenset(
+    {f"{name}.npy" for name in (*_ORDERS, *_LINES, "order_time", ACQUISITION_COST)}
+    | {f"{name}.blob.npy" for name in (*_MAPS, ROWS)}
+    | {TABLES[CUSTOMER]}
+)
+"""Files that may be written here."""
 
 
 def named_in(directory: Path) -> set[str]:
-    """Everybody a snapshot's directory names: customers with orders and those of the customers table alone."""
+    """Everybody a snapshot's directory names: with orders, in the customers table, or in the facts made of it alone."""
     ids = {*IdMap.load(directory, "customers"), *told_ids(directory)}
+    if (directory / f"{_MAPS[0]}.offsets.npy").is_file():
+        ids |= set(IdMap.load(directory, _MAPS[0]))
     return {each for each in ids if not each.startswith(BLANK)}
 
 
 def blank(directory: Path, customers: Collection[str]) -> None:
     """Overwrite `customers` in the snapshot at `directory`; its manifest goes by the new bytes and keeps the id.
+
+    Another contract version tells programs from before that their search for ids would miss others in it. Files not
+    written here keep their digest, and those written are compared with theirs before: damage stays visible.
 
     Raises:
         SnapshotError: there is no whole snapshot.
@@ -47,16 +63,25 @@ def blank(directory: Path, customers: Collection[str]) -> None:
     if not (customers or begun.exists()):
         return
     manifest = read_manifest(directory)
+    ours = [name for name in manifest["files"] if name in _WRITTEN]
+    if not begun.exists():  # else their digests are of before
+        verify_files(directory, {"files": {name: manifest["files"][name] for name in ours}})
     begun.touch()
     sync_directory(directory)
+    manifest["contract"] = BLANKED
+    _say(directory, manifest)
     _blank_orders(directory, customers, int(manifest["facts"]["as_of"]))
     _blank_table(directory, customers)
-    for name in (IDS, f"{_LOOKALIKES}.ids", "customers"):
+    for name in _MAPS:
         _blank_ids(directory, name, customers)
     manifest["blanked"] = manifest.get("blanked", 0) + len(customers)
-    manifest["files"] = {name: file_digest(directory / name) for name in manifest["files"]}
-    replace_text(directory / "manifest.json", json.dumps(manifest, indent=1))
+    manifest["files"] |= {name: file_digest(directory / name) for name in ours}
+    _say(directory, manifest)
     begun.unlink()
+
+
+def _say(directory: Path, manifest: Mapping[str, Any]) -> None:
+    replace_text(directory / "manifest.json", json.dumps(manifest, indent=1))
 
 
 def _blank_orders(directory: Path, customers: Iterable[str], as_of: int) -> None:

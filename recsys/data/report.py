@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
+from recsys.data.files import replace_text
 from recsys.data.oddities import Oddity
 from recsys.data.readers.chunk import Chunk
 from recsys.data.validate import Checked
@@ -82,7 +83,7 @@ class ImportReport:
         """Write report.json, where the import has a directory."""
         if self.directory is not None:
             text = json.dumps(self.as_dict(), ensure_ascii=False, indent=1, default=str)
-            (self.directory / "report.json").write_text(text, encoding="utf-8")
+            replace_text(self.directory / "report.json", text)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,10 @@ from recsys.data.ids import IdMap
 from recsys.errors import SnapshotError
 
 CONTRACT = 1
-"""Version of the snapshot's layout; another one is refused."""
+"""Version of the snapshot's layout; another one is refused, but for `BLANKED`."""
+
+BLANKED = 2
+"""Version of a snapshot that customers were blanked in, see `recsys.data.blanking`; the same layout."""
 
 ZONE_YEARS = 3 * 366 * 86_400
 """The zone table reaches this far past `as_of` [s], so that a snapshot outlives the next clock changes."""
@@ -155,7 +158,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             expected="a directory with manifest.json",
             cure="Run `barista import`",
         ) from error
-    if manifest.get("contract") != CONTRACT:
+    if manifest.get("contract") not in (CONTRACT, BLANKED):
         raise SnapshotError(
             "The snapshot has another contract version",
             found=manifest.get("contract"),
@@ -201,15 +204,24 @@ def _clear(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
+def _is_whole(directory: Path) -> bool:
+    """Whether a directory holds the content its name stands for."""
+    try:
+        manifest = read_manifest(directory)
+    except SnapshotError:
+        return False
+    return manifest["contract"] == CONTRACT and not manifest.get("blanked")
+
+
 def _publish(work: Path, target: Path) -> None:
     """Rename `work` to `target` after its bytes reached the disk; the same content already there wins.
 
-    Not one that customers were blanked in since, see `recsys.data.blanking`: it is that content no more.
+    Not one that customers were blanked in since, which is that content no more, nor what a killed removal left.
     """
     for path in work.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    if target.exists() and not read_manifest(target).get("blanked"):
+    if _is_whole(target):
         _clear(work)
         return
     _clear(target)

@@ -10,7 +10,7 @@ from recsys.store.keys import SCOPES, Key, KeyStore, Scope
 from recsys.store.lately import Remembered
 from recsys.store.limits import LimitStore
 from recsys.store.sqlite_files import copy_sqlite, relocate_sqlite
-from recsys.store.tombstones import Tombstones
+from recsys.store.tombstones import Ledger, Tombstones
 
 __all__ = [
     "KINDS",
@@ -27,6 +27,7 @@ __all__ = [
     "Key",
     "KeyStore",
     "Kind",
+    "Ledger",
     "LimitStore",
     "Outcome",
     "Receipt",

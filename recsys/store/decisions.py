@@ -1,13 +1,12 @@
 """Decisions: what was answered, kept before the answer left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection
 
 from recsys.decisioning.record import DecisionRecord, without_attributes
 from recsys.store.database import Database
-from recsys.store.tombstones import names_since
+from recsys.store.tombstones import PSEUDONYM, Erasure, erasures_of, first_since
 
 PORTION = 200
 """Decisions written by one statement."""
@@ -26,7 +25,7 @@ class DecisionStore:
         """Keep decisions durably, each once, whatever was kept before; one statement and one commit a portion.
 
         Those whose customer was erased since they were computed name a pseudonym, in whatever sequence erasure and
-        writing end, also when they waited in a journal.
+        writing end.
 
         Raises:
             StoreUnavailable: some were not kept; to be repeated as a whole.
@@ -36,6 +35,18 @@ class DecisionStore:
             known = min(record.erasures for record in portion)
             if self._database.run(self.statement(len(portion)), [known, *_values(portion)]) < len(portion):
                 self._append_named(portion)
+
+    def upload(self, records: Sequence[DecisionRecord]) -> None:
+        """Keep decisions that waited in a journal, each once; one transaction a portion.
+
+        They may come from before the database was restored: those whose customer was erased at their instant or later
+        name a pseudonym too, whatever erasures they knew by number.
+
+        Raises:
+            StoreUnavailable: some were not kept; to be repeated as a whole.
+        """
+        for start in range(0, len(records), PORTION):
+            self._append_named(records[start : start + PORTION])
 
     def statement(self, count: int) -> str:
         """The statement that keeps so many decisions, none if there were more erasures than its first value.
@@ -57,7 +68,8 @@ class DecisionStore:
     def _append_named(self, records: Sequence[DecisionRecord]) -> None:
         """Keep decisions some of which may be there already, or about customers erased since; alone among writers."""
         with self._database.writing() as connection:
-            named = [_named(connection, record) for record in records]
+            erasures = erasures_of(connection, {record.customer_id for record in records})
+            named = [_named(record, erasures.get(record.customer_id, ())) for record in records]
             row = f"({', '.join([self._sign] * 5)})"
             rows = ", ".join([row] * len(named))
             connection.exec_driver_sql(
@@ -85,13 +97,13 @@ class DecisionStore:
         return int(self._database.fetch("SELECT count(*) FROM decisions", ())[0][0])
 
 
-def _named(connection: Connection, record: DecisionRecord) -> DecisionRecord:
+def _named(record: DecisionRecord, erasures: Iterable[Erasure]) -> DecisionRecord:
     """A decision that waited while its customer was erased names a pseudonym and tells nothing of the person."""
-    pseudonym = names_since(connection, {record.customer_id: record.erasures}).get(record.customer_id)
-    if pseudonym is None:
+    erasure = first_since(erasures, record.erasures, record.decided_at)
+    if erasure is None:
         return record
     content = msgspec.Raw(without_attributes(bytes(record.content)))
-    return msgspec.structs.replace(record, customer_id=pseudonym, content=content)
+    return msgspec.structs.replace(record, customer_id=PSEUDONYM + erasure.receipt_id, content=content)
 
 
 def _values(records: Sequence[DecisionRecord]) -> list[str | int]:

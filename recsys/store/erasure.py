@@ -16,9 +16,11 @@ from recsys.store.schema import DECISIONS, EVENTS
 from recsys.store.tombstones import (
     ERASURES,
     PSEUDONYM,
+    Ledger,
     Tombstones,
     new_secret,
     next_number,
+    read_ledger,
     read_secret,
     read_tombstones,
     subject_of,
@@ -48,7 +50,8 @@ class ErasureStore:
         self._secret: str | None = None
         sign = "?" if database.is_sqlite else "%s"
         self._receipt = (
-            f"SELECT receipt_id FROM erasures WHERE subject = {sign} AND number > {sign} ORDER BY number LIMIT 1"
+            f"SELECT receipt_id FROM erasures WHERE subject = {sign} AND (number > {sign} OR requested_at >= {sign}) "
+            "ORDER BY number LIMIT 1"
         )
         self._one = f"SELECT max(erased_at) FROM erasures WHERE subject = {sign}"
 
@@ -96,18 +99,23 @@ class ErasureStore:
         found = self._database.fetch(self._one, (subject_of(customer_id, str(self._secret)),))[0][0]
         return None if found is None else int(found)
 
-    def pseudonym_of(self, customer_id: str, known: int) -> str | None:
-        """What a decision that knew the first `known` erasures names instead of a customer erased since, or None."""
+    def pseudonym_of(self, customer_id: str, known: int, at: int) -> str | None:
+        """What a waiting decision, made at `at` [s] by who knew `known` erasures, names instead of one erased since."""
         if not self.began():
             return None
         subject = subject_of(customer_id, str(self._secret))
-        rows = self._database.fetch(self._receipt, (subject, known))
+        rows = self._database.fetch(self._receipt, (subject, known, at))
         return PSEUDONYM + str(rows[0][0]) if rows else None
 
     def tombstones(self) -> Tombstones:
         """Everybody erased so far."""
         with self._database.reading() as connection:
             return read_tombstones(connection)
+
+    def ledger(self) -> Ledger:
+        """All erasures so far, for who takes erased customers out of files."""
+        with self._database.reading() as connection:
+            return read_ledger(connection)
 
 
 def _rename(connection: Connection, customer_id: str, name: str) -> int:

@@ -171,9 +171,10 @@ class EventStore:
         orders = self._lately.find(customer_id, newest, count)
         if orders is not None:
             return Tail(orders, newest)
+        asked = self._lately.round
         tail = self._read_orders(customer_id, newest)
         if len(tail.orders) == count:  # else the customer was erased meanwhile
-            self._lately.keep(customer_id, newest, tail.orders)
+            self._lately.keep(customer_id, newest, tail.orders, asked)
         return tail
 
     def _read_orders(self, customer_id: str, upto: int) -> Tail:
@@ -238,7 +239,8 @@ class EventStore:
         return self._lately.tally()
 
     def forget_erased(self, tombstones: Tombstones) -> None:
-        """Remember no newer orders of customers erased."""
+        """Remember no newer orders of customers erased, nor what other threads read of them before and keep after."""
+        self._lately.begin_round()
         for customer_id in tombstones.among(self._lately.customers()):
             self._lately.forget(customer_id)
 

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBina
 
 from recsys.store.database import Database
 from recsys.store.schema import METADATA
-from recsys.store.tombstones import count_erasures, names_since
+from recsys.store.tombstones import any_since, count_erasures
 
 KEPT = 86_400
 """How long an answer is kept [s]."""
@@ -106,7 +106,7 @@ class AnswerStore:
         mine = and_(ANSWERS.c.owner == owner, ANSWERS.c.idempotency_key == key)
         rows = [{"owner": owner, "idempotency_key": key, "customer_id": each} for each in sorted(set(customers))]
         with self._database.writing() as connection:
-            if erasures is not None and names_since(connection, dict.fromkeys(customers, erasures)):
+            if erasures is not None and any_since(connection, customers, erasures):
                 _forget(connection, owner, key)
                 return
             values = {"status": answer.status, "media_type": answer.media_type, "body": answer.body}

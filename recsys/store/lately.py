@@ -24,13 +24,15 @@ class Lately:
     """Packed orders by customer, those read longest ago forgotten first.
 
     Who asks says how many orders there are and which came last. Events are only ever added, each with a higher sequence
-    number than all before, or removed all together, so equal numbers mean the same orders.
+    number than all before, or removed all together, so equal numbers mean the same orders. `round` counts the readings
+    of tombstones that came in between.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._bytes, self._lock = most_bytes, 0, Lock()
         self._asked = self._missed = 0
         self._kept: dict[str, tuple[int, PackedOrders]] = {}
+        self.round = 0
 
     def find(self, customer_id: str, newest: int, count: int) -> PackedOrders | None:
         """Orders of a customer of whom `count` are kept, the last with the sequence number `newest`."""
@@ -46,9 +48,11 @@ class Lately:
         missed = self._missed
         return Remembered(max(0, self._asked - missed), missed, self._bytes)
 
-    def keep(self, customer_id: str, newest: int, orders: PackedOrders) -> None:
-        """Remember what was read."""
+    def keep(self, customer_id: str, newest: int, orders: PackedOrders, asked: int | None = None) -> None:
+        """Remember what was read, unless somebody was erased since the round it was `asked` for in."""
         with self._lock:
+            if asked not in (None, self.round):
+                return
             self._drop(customer_id)
             self._kept[customer_id] = newest, orders
             self._bytes += orders.nbytes + OVERHEAD
@@ -60,6 +64,11 @@ class Lately:
         with self._lock:
             for each in [*self._kept] if customer_id is None else [customer_id]:
                 self._drop(each)
+
+    def begin_round(self) -> None:
+        """Somebody was erased: what is being read now may be of before, and is not kept."""
+        with self._lock:
+            self.round += 1
 
     def customers(self) -> list[str]:
         """Of whom orders are remembered."""

@@ -5,10 +5,13 @@ everything is gone. Erasures are numbered in the sequence they ended, so that wh
 knew, whatever the clocks of several machines say.
 """
 
+import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, func, select, update
 
@@ -74,6 +77,42 @@ class Tombstones:
         return len(self.instants or ())
 
 
+class Erasure(NamedTuple):
+    """One erasure of a customer: what a decision it took is named by, instants [s], its number; 0 without one."""
+
+    receipt_id: str
+    erased_at: int
+    requested_at: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All erasures as read at an instant `at` [s], for who takes erased customers out of files.
+
+    `digest` stands for exactly these, whatever their numbers: a database that was restored gives another one. `last` is
+    the highest number and the last request [s] by subject.
+    """
+
+    tombstones: Tombstones
+    at: int
+    digest: str
+    last: Mapping[str, tuple[int, int]]
+
+    def since(self, known: int, at: int) -> Tombstones:
+        """Those of whom an erasure came after the first `known`, or was requested at `at` [s] or later.
+
+        The instant counts where numbers can't: in a restored database, and of versions that gave none.
+        """
+        instants = self.tombstones.instants or {}
+        late = {subject for subject, (number, asked) in self.last.items() if number > known or asked >= at}
+        return replace(self.tombstones, instants={each: instants[each] for each in late})
+
+    def mark(self) -> dict[str, int | str]:
+        """What a file says of the erasures it knows."""
+        return {"known": self.tombstones.known, "at": self.at, "digest": self.digest}
+
+
 def subject_of(customer_id: str, secret: str) -> str:
     """The keyed digest a tombstone knows a customer by, 64 hexadecimal digits."""
     return hmac.digest(secret.encode(), customer_id.encode(), "sha256").hex()
@@ -87,6 +126,22 @@ def read_tombstones(connection: Connection) -> Tombstones:
         return Tombstones(known=known)
     query = select(ERASURES.c.subject, func.max(ERASURES.c.erased_at)).group_by(ERASURES.c.subject)
     return Tombstones(secret, {subject: int(at) for subject, at in connection.execute(query)}, known)
+
+
+def read_ledger(connection: Connection) -> Ledger:
+    """All erasures, within a transaction; one that ends meanwhile is missing in the digest at least."""
+    at, known = int(time.time()), count_erasures(connection)  # before the rows
+    chosen = (ERASURES.c.subject, ERASURES.c.receipt_id, ERASURES.c.erased_at)
+    rows = connection.execute(select(*chosen, ERASURES.c.requested_at, ERASURES.c.number)).all()
+    secret = read_secret(connection)  # after the rows: whoever is in them has one
+    instants: dict[str, int] = {}
+    last: dict[str, tuple[int, int]] = {}
+    for subject, _, erased_at, asked, number in rows:
+        instants[subject] = max(int(erased_at), instants.get(subject, 0))
+        highest, latest = last.get(subject, (0, 0))
+        last[subject] = max(int(number), highest), max(int(asked), latest)
+    digest = hashlib.sha256("\n".join(sorted(str(row[1]) for row in rows)).encode()).hexdigest()
+    return Ledger(Tombstones(secret, instants, known), at, digest, last)
 
 
 def count_erasures(connection: Connection) -> int:
@@ -105,32 +160,40 @@ def next_number(connection: Connection) -> int:
 
 def erased_among(connection: Connection, customer_ids: Iterable[str]) -> dict[str, int]:
     """Those of a few customers that are erased, and up to when [s], within a transaction."""
-    found: dict[str, int] = {}
-    for customer, at, _, _ in _erasures_of(connection, customer_ids):
-        found[customer] = max(at, found.get(customer, at))
-    return found
+    found = erasures_of(connection, customer_ids)
+    return {customer: max(each.erased_at for each in erasures) for customer, erasures in found.items()}
 
 
-def names_since(connection: Connection, known: Mapping[str, int]) -> dict[str, str]:
-    """Pseudonyms of those of a few customers that were erased since, within a transaction.
+def any_since(connection: Connection, customer_ids: Iterable[str], known: int) -> bool:
+    """Whether one of a few customers was erased after the first `known` erasures, within a transaction."""
+    found = erasures_of(connection, customer_ids).values()
+    return any(each.number > known for erasures in found for each in erasures)
 
-    `known` says by customer how many erasures what is told of them knew; the first one after those gives the name.
+
+def first_since(erasures: Iterable[Erasure], known: int, at: int) -> Erasure | None:
+    """The first of a customer's erasures that a decision which knew `known` of all, made at `at` [s], did not know.
+
+    One requested at that instant or later counts as well: numbers begin again in a restored database.
     """
-    rows = sorted(_erasures_of(connection, known), key=lambda row: row[2], reverse=True)
-    return {customer: PSEUDONYM + receipt for customer, _, number, receipt in rows if number > known[customer]}
+    late = (each for each in erasures if each.number > known or each.requested_at >= at)
+    return min(late, key=lambda each: each.number, default=None)
 
 
-def _erasures_of(connection: Connection, customer_ids: Iterable[str]) -> list[tuple[str, int, int, str]]:
-    """Customer, instant [s], number and receipt of each erasure of a few customers."""
+def erasures_of(connection: Connection, customer_ids: Iterable[str]) -> dict[str, list[Erasure]]:
+    """Every erasure of those of a few customers that were erased, within a transaction."""
     secret = read_secret(connection)
     if secret is None:
-        return []
+        return {}
     subjects = {subject_of(each, secret): each for each in customer_ids}
-    names, found = sorted(subjects), []
-    chosen = (ERASURES.c.subject, ERASURES.c.erased_at, ERASURES.c.number, ERASURES.c.receipt_id)
+    names = sorted(subjects)
+    found: dict[str, list[Erasure]] = {}
+    chosen = (ERASURES.c.subject, ERASURES.c.receipt_id, ERASURES.c.erased_at)
+    query = select(*chosen, ERASURES.c.requested_at, ERASURES.c.number)
     for start in range(0, len(names), _CHUNK):
-        rows = connection.execute(select(*chosen).where(ERASURES.c.subject.in_(names[start : start + _CHUNK])))
-        found += [(subjects[subject], int(at), int(number), str(receipt)) for subject, at, number, receipt in rows]
+        rows = connection.execute(query.where(ERASURES.c.subject.in_(names[start : start + _CHUNK])))
+        for subject, receipt, erased_at, asked, number in rows:
+            erasure = Erasure(str(receipt), int(erased_at), int(asked), int(number))
+            found.setdefault(subjects[subject], []).append(erasure)
     return found
 
 

@@ -18,6 +18,7 @@ from recsys.errors import WorkspaceError
 from recsys.settings import Settings
 from recsys.store import copy_sqlite, relocate_sqlite
 from recsys.workspace.lock import exclusive
+from recsys.workspace.places import PLACES
 from recsys.workspace.workspace import Workspace
 
 FORMAT = 1
@@ -106,11 +107,15 @@ def _write(directory: Path, partial: Path, codec: str, scratch: Path) -> dict[st
 
 
 def _members(directory: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
-    """Name and file of everything to keep; databases as consistent copies, unfinished work (dot names) left out."""
+    """Name and file of everything to keep; databases as consistent copies, unfinished work (dot names) left out.
+
+    Where runs were published is left out as well: a restored copy must not rewrite what the original published.
+    """
     for path in sorted(directory.rglob("*")):
         relative = path.relative_to(directory)
         name = relative.as_posix()
-        if not path.is_file() or name == "lock" or any(part.startswith(".") for part in relative.parts):
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if not path.is_file() or hidden or name in {"lock", f"scores/{PLACES}"}:
             continue
         if path.parent == directory and path.suffix == ".db":
             copy_sqlite(path, scratch / name)

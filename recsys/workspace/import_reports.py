@@ -3,33 +3,37 @@
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from recsys.data.files import read_text, replace_text
 from recsys.store import Tombstones
+from recsys.workspace.sweeping import SWEPT, Swept, remove_remnants, told_fault
 from recsys.workspace.workspace import Workspace
-
-SWEPT = "swept"
-"""File of a report that says how many erasures were known when it was swept last."""
 
 REPORT, REJECTS = "report.json", "rejects.csv"
 
 
-def sweep_reports(workspace: Workspace) -> int:
+def sweep_reports(workspace: Workspace) -> Swept:
     """Drop entries about erased customers from the reports of all imports; how many entries it was.
 
-    To be called by who writes to the workspace.
+    To be called by who writes to the workspace. A report that is damaged is told in the log and left.
 
     Raises:
         StoreUnavailable: nobody knows who is erased.
     """
-    tombstones, dropped = workspace.erasures().tombstones(), 0
+    ledger, dropped, faults = workspace.erasures().ledger(), 0, []
     for directory in sorted(path for path in (workspace.directory / "imports").iterdir() if path.is_dir()):
-        if read_text(directory / SWEPT) != str(tombstones.known):
-            dropped += _report(directory / REPORT, tombstones) + _rejects(directory / REJECTS, tombstones)
-            replace_text(directory / SWEPT, str(tombstones.known))
-    return dropped
+        try:
+            remove_remnants(directory, ".")
+            if read_text(directory / SWEPT) != ledger.digest:
+                for sweep, name in ((_report, REPORT), (_rejects, REJECTS)):
+                    dropped += sweep(directory / name, ledger.tombstones)
+                replace_text(directory / SWEPT, ledger.digest)
+        except Exception as error:  # whatever is wrong with one, the others are swept
+            faults.append(told_fault("report of an import", directory, error))
+    return Swept(dropped, tuple(faults))
 
 
 def _report(path: Path, tombstones: Tombstones) -> int:
@@ -51,10 +55,22 @@ def _rejects(path: Path, tombstones: Tombstones) -> int:
     """Rows of rejects.csv, written again without those whose value names an erased customer."""
     if not path.is_file():
         return 0
-    work, dropped = path.with_name(f".{path.name}.{os.getpid()}"), 0
+    work = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        dropped = _without(path, work, tombstones)
+        if dropped:
+            work.replace(path)
+    finally:
+        work.unlink(missing_ok=True)
+    return dropped
+
+
+def _without(path: Path, work: Path, tombstones: Tombstones) -> int:
+    """Write the rows to keep to `work`; how many the others were."""
+    dropped, at = 0, -1
+    csv.field_size_limit(sys.maxsize)  # a rejected value is as long as it was
     with path.open(encoding="utf-8", newline="") as file, work.open("w", encoding="utf-8", newline="") as out:
         rows, writer = csv.reader(file), csv.writer(out, lineterminator="\n")
-        at = -1
         for number, row in enumerate(rows):
             at = row.index("value") if number == 0 else at
             if number and _names(row[at], tombstones):
@@ -63,9 +79,6 @@ def _rejects(path: Path, tombstones: Tombstones) -> int:
                 writer.writerow(row)
         out.flush()
         os.fsync(out.fileno())
-    if dropped:
-        work.replace(path)
-    work.unlink(missing_ok=True)
     return dropped
 
 

@@ -46,7 +46,7 @@ def _refuse_erased(workspace: Workspace, record: DecisionRecord, *, waits: bool)
     """
     named = record.customer_id if record.customer_id.startswith(PSEUDONYM) else ""
     if waits:
-        named = workspace.erasures().pseudonym_of(record.customer_id, record.erasures) or ""
+        named = workspace.erasures().pseudonym_of(record.customer_id, record.erasures, record.decided_at) or ""
     if named:
         raise DecisionError("The customer of this decision was erased", found=named)
 

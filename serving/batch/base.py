@@ -19,9 +19,9 @@ from recsys.data.tail import OrderEvent
 from recsys.data.told import told_ids
 from recsys.decisioning.answers import Mode, Novelty, OfferRequest
 from recsys.decisioning.words import Language
-from recsys.errors import WorkspaceError
+from recsys.errors import StoreError, WorkspaceError
 from recsys.workspace import Workspace
-from recsys.workspace.sweeping import note_place
+from recsys.workspace.places import note_place
 from serving.answers import Answers, open_answers, versions_of
 from serving.batch.files import Format, TableFile, create
 from serving.batch.publish import put_in_place, staging
@@ -88,8 +88,8 @@ def score_base(
     """
     wanted = wanted or Wanted()
     with workspace.writing(), staging(out) as work:
-        tombstones = workspace.erasures().tombstones()
-        answers = open_answers(workspace, tombstones.erased_at)
+        ledger = workspace.erasures().ledger()
+        answers = open_answers(workspace, ledger.tombstones.erased_at)
         _check_models(answers)
         warm(answers)
         tail = workspace.events().last_sequence()
@@ -97,14 +97,22 @@ def score_base(
         reported = Reported(store.orders_by_customer(upto=tail), store.looks_by_customer(looks_since(as_of), tail))
         customers = everyone(answers, reported.orders)
         run = _run(answers, as_of, tail, wanted, len(customers))
+        note_place(workspace, out, run.run_id)  # before anything can be there that names somebody
         written = _write(work, answers, run, wanted, customers, reported, workspace.settings.threads, progress)
         silent = without_purchases(answers, reported.orders)
-        manifest = _manifest(answers, run, wanted, written, silent) | {"erasures": tombstones.known}
+        manifest = _manifest(answers, run, wanted, written, silent) | {"erasures": ledger.mark()}
         put_in_place(work, out, manifest)
-        note_place(workspace, out)
         _record(workspace, run, manifest)
-        withdrawn = withdraw(workspace)
-    return Published(out, manifest, tuple(withdrawn))
+        withdrawn = _withdrawn(workspace, out)
+    return Published(out, manifest, withdrawn)
+
+
+def _withdrawn(workspace: Workspace, out: Path) -> tuple[Withdrawn, ...]:
+    """What was taken out of former runs; that nobody could be asked who is erased takes nothing from this one."""
+    try:
+        return tuple(withdraw(workspace))
+    except StoreError as error:
+        return (Withdrawn(out, fault=f"Nobody was taken out of former runs. {error}"),)
 
 
 def _check_models(answers: Answers) -> None:

@@ -2,25 +2,29 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import structlog
 
-from recsys.data.clock import to_seconds
 from recsys.data.files import replace_text
-from recsys.errors import BaristaError
+from recsys.errors import WorkspaceError
+from recsys.store import Ledger
 from recsys.workspace import Workspace
-from recsys.workspace.sweeping import Judged, published_places, remove_remnants
+from recsys.workspace.places import drop_place, noted_places
+from recsys.workspace.sweeping import told_fault
 from serving.batch.files import DANGEROUS
-from serving.batch.publish import MANIFEST, put_in_place, staging
+from serving.batch.publish import MANIFEST, clear_remnants, put_in_place, staging
 
 CUSTOMER = "customer_id"
+
+LOG = structlog.get_logger("barista.withdrawing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,18 @@ class Withdrawn:
 def withdraw(workspace: Workspace) -> list[Withdrawn]:
     """Take customers erased since out of every publication; what was done, of those with something to do.
 
-    To be called by who writes to the workspace.
+    To be called by who writes to the workspace. Where something else is published meanwhile nothing is touched, and
+    the place is forgotten.
 
     Raises:
         StoreUnavailable: nobody knows who is erased.
     """
-    judged = Judged(workspace.erasures().tombstones())
-    done = []
-    for place in published_places(workspace):
+    ledger, done = workspace.erasures().ledger(), []
+    for place, runs in noted_places(workspace).items():
         try:
-            found = _withdraw(place, judged)
-        except (BaristaError, OSError, ValueError, KeyError, pa.ArrowException) as error:
+            found = _withdraw(workspace, place, runs, ledger)
+        except Exception as error:  # whatever is wrong with one, the others are rewritten
+            told_fault("publication", place, error)
             done.append(Withdrawn(place, fault=f"{type(error).__name__}: {error}"))
             continue
         if found:
@@ -53,24 +58,44 @@ def withdraw(workspace: Workspace) -> list[Withdrawn]:
     return done
 
 
-def _withdraw(place: Path, judged: Judged) -> int:
-    """How many customers were taken out of the publication in `place`; 0 where it is none any more."""
+def _withdraw(workspace: Workspace, place: Path, runs: list[str], ledger: Ledger) -> int:
+    """How many customers were taken out of the publication in `place`; 0 where it is none of `runs`."""
+    clear_remnants(place)
+    manifest = _manifest(place)
+    if manifest is None:  # never there, removed, or on a disk that is away
+        return 0
+    if manifest.get("run_id") not in runs:
+        LOG.warning("another publication is here now: left as it is", place=str(place), found=manifest.get("run_id"))
+        drop_place(workspace, place)
+        return 0
+    return _taken_out(place, manifest, ledger)
+
+
+def _manifest(place: Path) -> dict[str, Any] | None:
+    """What stands in the manifest, None without one.
+
+    Raises:
+        ValueError: it is none.
+    """
     path = place / MANIFEST
-    for kind in ("writing", "former"):
-        remove_remnants(place.parent, f".{place.name}.{kind}-")
-    if not path.is_file():
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return found if found is None or isinstance(found, dict) else {}
+
+
+def _taken_out(place: Path, manifest: dict[str, Any], ledger: Ledger) -> int:
+    """How many of those erased since the run had rows in it; a run that says nothing of erasures knew none."""
+    told = manifest.get("erasures")
+    knew: dict[str, Any] = told if isinstance(told, dict) else {}
+    if knew.get("digest") == ledger.digest:
         return 0
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if manifest.get("erasures") == judged.tombstones.known:
-        return 0
-    files = [place / name for name in manifest["files"]]
+    files = [place / Path(name).name for name in manifest["files"]]
     named = {each for file in files for each in _customers(file)}
-    erased = judged.erased(named, to_seconds(datetime.fromisoformat(manifest["as_of"])))
-    manifest["erasures"] = judged.tombstones.known
+    erased = set(ledger.since(int(knew.get("known", 0)), int(knew.get("at", 0))).among(named))
+    manifest["erasures"] = ledger.mark()
     if erased:
         _publish_without(place, manifest, files, erased)
     else:
-        replace_text(path, json.dumps(manifest, indent=1, ensure_ascii=False))
+        replace_text(place / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
     return len(erased)
 
 
@@ -81,6 +106,8 @@ def _publish_without(place: Path, manifest: dict[str, Any], files: Iterable[Path
         counts = manifest["counts"]
         counts["customers"] -= len(erased)
         counts["offers"] = sum(rows for name, rows in kept.items() if name.startswith("offers"))
+        if (_manifest(place) or {}).get("run_id") != manifest["run_id"]:
+            raise WorkspaceError("Another run was published here meanwhile", found=str(place))
         put_in_place(work, place, manifest | {"files": {name: {"rows": rows} for name, rows in kept.items()}})
 
 
@@ -89,6 +116,7 @@ def _customers(file: Path) -> set[str]:
     if file.suffix == ".parquet":
         parts = pq.ParquetFile(file).iter_batches(columns=[CUSTOMER])
         return {each for part in parts for each in part.column(CUSTOMER).unique().to_pylist()}
+    csv.field_size_limit(sys.maxsize)
     with file.open(encoding="utf-8", newline="") as text:
         rows = csv.reader(text)
         at = next(rows).index(CUSTOMER)

@@ -1,16 +1,21 @@
 """Customers blanked in a snapshot: gone byte by byte, everybody else where they were."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import blanking
 from recsys.data.blanking import BLANK, blank, named_in
+from recsys.data.columns import CUSTOMER, PRODUCT
 from recsys.data.ids import ABSENT, IdMap
-from recsys.data.snapshot import Snapshot
+from recsys.data.snapshot import Snapshot, read_manifest, verify_files
+from recsys.data.told import told_files
+from recsys.errors import SnapshotError
 from recsys.testing import builders
 
 ROWS = (
@@ -80,18 +85,100 @@ def test_no_byte_of_the_id_is_left(saved):
     )
 
 
-@pytest.mark.parametrize("step", ["_blank_orders", "_blank_table", "_blank_ids", "replace_text"])
-def test_blanking_that_was_cut_off_is_ended_by_a_repetition(saved, monkeypatch, step):
-    """Killed before any of its steps, the next one finds what is left to be done."""
-    with monkeypatch.context() as patch:
-        patch.setattr(blanking, step, lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            blank(saved.directory, ["aida"])
-    blank(saved.directory, named_in(saved.directory) & {"aida"})
-    history = Snapshot.open(saved.directory, verify=True).history
-    left = history.line_amount[: history.line_start[history.order_start[1]]]
-    under_way = (saved.directory / blanking.UNDER_WAY).exists()
-    assert (named_in(saved.directory), left.any(), under_way) == ({"bob", "carl"}, False, False)
+def told(parent: Path) -> Path:
+    """A snapshot with a customers table, one of whom has no order, and what is fitted of it."""
+    made, ids = builders.snapshot(*ROWS, timezone="UTC"), ["aida", "bob", "zoe"]
+    table = pl.DataFrame({CUSTOMER: ids, "city": ["Rome", "Oslo", "Rome"]})
+    derived = told_files(None, table, {PRODUCT: made.catalogue.products, CUSTOMER: made.customers})
+    directory = made.save(parent, builders.customers_table(ids, city=table["city"]), derived).directory
+    population = directory / "population"
+    population.mkdir()
+    IdMap.of(ids).save(population, "Lookalikes.ids")
+    np.save(population / "Lookalikes.codes.npy", np.ones((3, 1), np.int16))
+    return directory
+
+
+def naming(directory: Path, *names: str) -> list[str]:
+    """Files that hold one of the names, Parquet read as a table."""
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    texts = {path: path.read_bytes() for path in files}
+    texts |= {path: pl.read_parquet(path).write_csv().encode() for path in files if path.suffix == ".parquet"}
+    return [path.name for path in files if any(name.encode() in texts[path] for name in names)]
+
+
+def cut(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the process be killed before its `step`-th writing."""
+    passed = [0]
+
+    def counted(write):
+        def act(*arguments):
+            passed[0] += 1
+            if passed[0] == step:
+                raise KeyboardInterrupt
+            write(*arguments)
+
+        return act
+
+    for name in ("_fill", "_write", "_without_rows", "_say"):
+        patch.setattr(blanking, name, counted(getattr(blanking, name)))
+
+
+def test_blanking_cut_off_at_any_step_is_ended_by_a_repetition(tmp_path, monkeypatch):
+    """Killed before any of its writings, the next one finds whom it left, and everything is whole."""
+    step, under_way, left = 1, True, []
+    while under_way:
+        directory = told(tmp_path / str(step))
+        with monkeypatch.context() as patch:
+            cut(patch, step)
+            under_way = False
+            try:
+                blank(directory, ["aida", "zoe"])
+            except KeyboardInterrupt:
+                under_way = True
+        blank(directory, named_in(directory) & {"aida", "zoe"})
+        history = Snapshot.open(directory, verify=True).history
+        left += naming(directory, "aida", "zoe", "Rome")
+        left += [step] * int(history.line_amount[: history.line_start[history.order_start[1]]].any())
+        left += [step] * (directory / blanking.UNDER_WAY).exists()
+        step += 1
+    assert (left, step > 14) == ([], True)
+
+
+def test_no_file_of_a_snapshot_with_a_table_names_the_blanked(tmp_path):
+    """Those with orders and those of the table alone; the others' rows stay."""
+    directory = told(tmp_path)
+    before = len(naming(directory, "aida"))
+    blank(directory, ["aida", "zoe"])
+    assert (before > 3, naming(directory, "aida", "zoe"), named_in(directory)) == (True, [], {"bob", "carl"})
+
+
+def test_a_program_of_before_refuses_a_snapshot_from_the_first_blanked_id_on(saved, monkeypatch):
+    """Its search halves what is sorted and would miss others; it takes contract version 1 alone."""
+    seen, real = [], blanking._blank_ids
+    monkeypatch.setattr(
+        blanking, "_blank_ids", lambda *given: (seen.append(read_manifest(saved.directory)["contract"]), real(*given))
+    )
+    blank(saved.directory, ["aida"])
+    assert {*seen, read_manifest(saved.directory)["contract"]} == {2}
+
+
+@pytest.mark.parametrize("name", ["order_time.npy", "stores.blob.npy"])
+def test_damage_of_before_stays_visible(saved, name):
+    """Of a file that is written, and of one that is not."""
+    content = bytearray((saved.directory / name).read_bytes())
+    content[-1] ^= 255
+    (saved.directory / name).write_bytes(content)
+    with suppress(SnapshotError):
+        blank(saved.directory, ["aida"])
+    with pytest.raises(SnapshotError, match=f"{name} is damaged"):
+        verify_files(saved.directory, read_manifest(saved.directory))
+
+
+def test_what_a_killed_removal_left_is_replaced_by_an_import(saved):
+    """A directory under the name of the content, without a manifest."""
+    (saved.directory / "manifest.json").unlink()
+    again = builders.snapshot(*ROWS, timezone="UTC").save(saved.directory.parent)
+    assert list(again.customers) == ["aida", "bob", "carl"]
 
 
 def test_content_imported_again_is_whole(saved):

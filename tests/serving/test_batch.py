@@ -104,10 +104,14 @@ def test_a_run_that_fails_leaves_the_former_one(make_workspace, tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_directory_with_other_things_is_left_alone(make_workspace, tmp_path):
-    """What no run published is never replaced."""
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("thesis.txt", "years of work"), ("manifest.json", '{"name": "My web app", "start_url": "/"}')],
+)
+def test_a_directory_with_other_things_is_left_alone(make_workspace, tmp_path, name, content):
+    """What no run published is never replaced, also where it has a manifest of its own."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    (tmp_path / "out" / name).write_text(content)
     with pytest.raises(WorkspaceError, match="something else"):
         score_base(make_workspace(), tmp_path / "out")
 

@@ -67,7 +67,7 @@ def test_decisions_of_others_are_replayed_after_the_sweep(service, newer_import)
     made = [service.offers(customer_id=who, reasons=True)["decision_id"] for who in ("bob", "anton", "nobody")]
     service.http.delete("/v1/customers/ann")
     newer_import(service.workspace)
-    swept = [sweep_snapshots(service.workspace) for _ in range(2)]
+    swept = [sweep_snapshots(service.workspace).count for _ in range(2)]
     same = [replay_decision(service.workspace, each).same for each in made]
     assert (swept, same) == ([1, 0], [True] * 3)
 
@@ -173,7 +173,7 @@ def test_reports_of_imports_forget_the_erased(tiny_workspace, tmp_path):
     directory = import_into(tiny_workspace, mapping).directory
     before = [naming(directory, who) for who in ("canary", "bob")]
     tiny_workspace.erasures().erase("canary", upto=2_000_000_000)
-    dropped = sweep_reports(tiny_workspace)
+    dropped = sweep_reports(tiny_workspace).count
     after = [naming(directory, who) for who in ("canary", "bob")]
     assert (before, after, dropped > 20) == ([["rejects.csv", "report.json"]] * 2, [[], before[1]], True)
 

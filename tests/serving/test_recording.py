@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from recsys.errors import StoreUnavailable
 from recsys.store.patience import Patience
 from serving import recording
 from serving.recording import GAP, Recorder
@@ -22,6 +23,9 @@ class Store:
     def append(self, records) -> None:
         time.sleep(self.seconds)
         self.batches.append(len(records))
+
+    def upload(self, records) -> None:
+        self.append(records)
 
 
 def kept(store: Store, monkeypatch) -> list[float]:
@@ -119,6 +123,36 @@ def test_an_upload_holds_nobody_up():
     finally:
         store.recorder.stop()
     assert store.batches == [1, 100, 1, *[100] * 9]
+
+
+class Faltering(Store):
+    """Is too late once, with the third part of an upload."""
+
+    def upload(self, records) -> None:
+        if len(self.batches) == 2:
+            self.batches.append(0)
+            raise StoreUnavailable("The database did not answer in time")
+        super().upload(records)
+
+
+def test_an_upload_that_is_cut_off_goes_on_behind_what_was_brought():
+    """Nobody waits for it, so it begins no outage; the two parts that were brought are not brought again."""
+    store, files, begun = Faltering(0.0), ["left"], []
+
+    @contextmanager
+    def left(path):
+        yield [SimpleNamespace()] * 500
+        files.remove(path)
+
+    journal = SimpleNamespace(waiting=lambda: list(files), release=lambda: None, claimed=left)
+    outage = SimpleNamespace(now=False, begin=begun.append)
+    recorder = Recorder(lambda: store, journal, outage, lambda _kept, _count: None)
+    recorder.start()
+    try:
+        assert wait_for(lambda: not files)
+    finally:
+        recorder.stop()
+    assert (store.batches, begun) == ([100, 100, 0, 100, 100, 100], [])
 
 
 def test_who_waited_for_a_slow_commit_waits_for_the_next_so_much_less():

@@ -29,9 +29,9 @@ def database(request: pytest.FixtureRequest, database_address: str) -> Iterator[
     database.close()
 
 
-def decision(number: int, customer: str, erasures: int = 0) -> DecisionRecord:
+def decision(number: int, customer: str, erasures: int = 0, at: int = 2**40) -> DecisionRecord:
     """A decision that knew so many erasures, made ages after any, by its clock."""
-    return DecisionRecord(f"{number:032x}", customer, "s1", 2**40, TELLING, erasures)
+    return DecisionRecord(f"{number:032x}", customer, "s1", at, TELLING, erasures)
 
 
 def known(database: Database) -> int:
@@ -154,3 +154,50 @@ def test_decisions_that_knew_all_erasures_take_one_statement(database):
     with at_step(database, 0, None) as passed:
         DecisionStore(database).append(records)
     assert (passed, names(database)) == ([0], ["c0", "c1", "c2"])
+
+
+def restored(database: Database) -> None:
+    """As a backup of before the first erasure brings it back: numbers begin again."""
+    with database.writing() as connection:
+        for statement in ("DELETE FROM erasures", "DELETE FROM erasure_secret", "UPDATE erasure_gate SET erasures = 0"):
+            connection.exec_driver_sql(statement)
+
+
+def test_a_journal_from_before_a_restore_names_nobody_erased_after_it(database_address):
+    """Its decision knew one erasure of a time that is gone; another customer's has that number again."""
+    database = Database.open(database_address)
+    ErasureStore(database).erase("bob", 10, now=10)
+    waiting = decision(1, "ann", known(database), at=20)
+    restored(database)
+    ErasureStore(database).erase("ann", 100, now=100)
+    DecisionStore(database).upload([waiting])
+    assert names(database) == ["erased"]
+
+
+def test_a_journal_names_nobody_whose_erasure_has_no_number(database_address):
+    """A service of a former version erased the customer; one that asked again since is a new acquaintance."""
+    database = Database.open(database_address)
+    ErasureStore(database).erase("ann", 100, now=100)
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE erasures SET number = 0")
+    DecisionStore(database).upload([decision(1, "ann", 1, at=20), decision(2, "ann", 1, at=101)])
+    assert names(database) == ["ann", "erased"]
+
+
+def test_files_know_by_a_digest_which_erasures_there_are(database_address):
+    """As many others, in a database that was restored, are not the same ones."""
+    database = Database.open(database_address)
+    digests = [ErasureStore(database).ledger().digest]
+    for who in ("ann", "bob"):
+        ErasureStore(database).erase(who, 100)
+        digests += [ErasureStore(database).ledger().digest for _ in range(2)]
+        restored(database)
+    assert ([digests[k] == digests[k + 1] for k in (1, 3)], len(set(digests))) == ([True, True], 3)
+
+
+@pytest.mark.parametrize(("known_then", "at", "since"), [(0, 60, ["ann"]), (1, 60, []), (1, 50, ["ann"])])
+def test_who_was_erased_since_is_told_by_number_or_instant(database_address, known_then, at, since):
+    """Whoever's erasure has a higher number, or was requested at that instant or later."""
+    database = Database.open(database_address)
+    ErasureStore(database).erase("ann", 100, now=50)
+    assert [*ErasureStore(database).ledger().since(known_then, at).among(["ann", "bob"])] == since

@@ -78,3 +78,19 @@ def test_what_was_read_longest_ago_makes_room():
     for each in orders:
         kept.keep(each[0].customer_id, 1, each)
     assert [str(k) in kept for k in range(3)] == [False, True, True]
+
+
+def test_orders_read_before_an_erasure_are_not_remembered_after_it(stores, monkeypatch):
+    """The thread that read them was held up until the memory was emptied."""
+    one, other = stores
+    one.append([bought("a")])
+    erasures, read = ErasureStore(other._database), one._read_orders
+
+    def late(*arguments):
+        tail = read(*arguments)
+        erasures.erase("anna", 2_000)
+        one.forget_erased(erasures.tombstones())
+        return tail
+
+    monkeypatch.setattr(one, "_read_orders", late)
+    assert (ids_of(one), one._lately.customers()) == (["a"], [])
