@@ -21,7 +21,7 @@ from serving.http.local import serve_locally
 def forget() -> None:
     """Answer without records."""
 
-    async def kept(_recorder: object, _record: object) -> bool:
+    async def kept(_recorder: object, _record: object, _by: float) -> bool:
         return True
 
     nothing = service.record_of("", "", None)
