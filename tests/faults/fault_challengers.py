@@ -22,6 +22,7 @@ from tests.faults.bad_bundles import KEY, KINDS, forest_content, make_bad, ranke
 from tests.faults.challenged_service import WAIT
 from tests.faults.reading import Read, Said, reading
 from tests.faults.swapping import FORESTS, SIGNED, TREES, answers_of, client_of, forest_workspace, point
+from tests.faults.waiting import holds_within
 
 COMMAND = "make faults FAULTS='-k challenger'"
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "5"))
@@ -104,9 +105,9 @@ def _refused(case: Case, http: httpx.Client, kind: str, seed: int) -> bool:
     churn = case.directory / "bundles" / "churn"
     make_bad(kind, churn / CHALLENGER, seed)
     replace_text(churn / "challenger", CHALLENGER)
-    told = _until(lambda: bool(_told(http)["refused"].get("churn")))
+    told = holds_within(LIMIT, lambda: bool(_told(http)["refused"].get("churn")))
     _withdraw(case, "churn")
-    return told and _until(lambda: "churn" not in _told(http)["refused"])
+    return told and holds_within(LIMIT, lambda: "churn" not in _told(http)["refused"])
 
 
 def _withdraw(case: Case, name: str) -> None:
@@ -162,7 +163,7 @@ def _challenged(counts: dict[str, int], case: Case, http: httpx.Client) -> None:
     """
     for name in TREES:
         replace_text(case.directory / "bundles" / name / "challenger", CHALLENGER)
-    if not _until(lambda: len(_told(http)["challengers"]) == len(TREES)):
+    if not holds_within(LIMIT, lambda: len(_told(http)["challengers"]) == len(TREES)):
         raise RuntimeError(f"no challengers: {_told(http)}")
     time.sleep(SECONDS / 2)
     counts.update({name: count for name, count in _told(http).items() if isinstance(count, int)})
@@ -171,16 +172,6 @@ def _challenged(counts: dict[str, int], case: Case, http: httpx.Client) -> None:
 def _told(http: httpx.Client) -> dict[str, Any]:
     answer: dict[str, Any] = http.get("/v1/shadow").raise_for_status().json()
     return answer
-
-
-def _until(holds: Callable[[], bool]) -> bool:
-    """Whether it holds within `LIMIT`."""
-    end = time.monotonic() + LIMIT
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def _figures(kind: str, read: Read, expected: Said) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from tests.faults.swapping import (
     serving_versions,
     wait_for_versions,
 )
+from tests.faults.waiting import holds_within
 
 COMMAND = "make faults FAULTS='-k mlflow'"
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "5"))
@@ -153,7 +154,9 @@ def _lost(scene: Scene, side: Side, kind: str, seen: Outcome) -> None:
     """MLflow goes wrong while requests come; an alias moved meanwhile counts when it is back, and not before."""
     before = scene.champion
     scene.faulty.set(kind)
-    seen.untold += not _until(lambda: _reached(scene.case) is False) or not _until(lambda: _metric(scene.case, side))
+    seen.untold += not holds_within(LIMIT, lambda: _reached(scene.case) is False) or not holds_within(
+        LIMIT, lambda: _metric(scene.case, side)
+    )
     after = scene.promote_other()
     for name in TREES:  # what is new is not in the cache yet
         shutil.rmtree(scene.case.directory / "bundles" / name / after)
@@ -162,7 +165,7 @@ def _lost(scene: Scene, side: Side, kind: str, seen: Outcome) -> None:
         seen.moved += not dict.fromkeys(TREES, before).items() <= serving_versions(http).items()
     scene.faulty.set("pass")
     seen.taken_up.append(wait_for_versions(scene.case, side, dict.fromkeys(TREES, after)))
-    _until(lambda: bool(_reached(scene.case)))
+    holds_within(LIMIT, lambda: bool(_reached(scene.case)))
 
 
 def _rolled_back(scene: Scene, side: Side, seen: Outcome) -> None:
@@ -176,7 +179,7 @@ def _rolled_back(scene: Scene, side: Side, seen: Outcome) -> None:
         ended.add((bundles / REPORT).stat().st_mtime_ns)
         return _pointers(scene.case) == {former}
 
-    _until(back)
+    holds_within(LIMIT, back)
     taken = max((bundles / name / "champion").stat().st_mtime_ns for name in TREES)
     seen.polls.append(sum(moved < each < taken for each in ended))
     wait_for_versions(scene.case, side, dict.fromkeys(TREES, former))
@@ -196,16 +199,6 @@ def _metric(case: Case, side: Side) -> bool:
     """Whether the metric says that MLflow is out of reach."""
     with client_of(case, side) as http:
         return "barista_registry_reached 0.0" in http.get("/metrics").text
-
-
-def _until(holds: Callable[[], bool]) -> bool:
-    """Whether it holds within `LIMIT`."""
-    end = time.monotonic() + LIMIT
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def figures_of(seen: Outcome, expected: Said) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from tests.benchmarks.figures import write_figures
 from tests.benchmarks.measure import figure
 from tests.faults.killing import Acknowledged, lost, start
 from tests.faults.proxy import FaultProxy, Mode, fault_proxy
+from tests.faults.waiting import holds_within
 from tests.faults.workspaces import small_workspace
 from tests.postgres import PostgresServer, running_postgres
 
@@ -82,7 +83,7 @@ def _erased(workspace: Workspace, address: str) -> str:
     kept = workspace.directory / KEPT
     with _service(workspace, address) as http:
         http.delete(f"/v1/customers/{ERASED}").raise_for_status()
-        _until(lambda: kept.exists() and _evidence(http, ERASED) == "low")
+        holds_within(LIMIT, lambda: kept.exists() and _evidence(http, ERASED) == "low")
         time.sleep(1.5)  # as often as it reads the erasures again
     return kept.read_text()
 
@@ -152,15 +153,17 @@ def _away(http: httpx.Client, key: str, name: str, remembers: bool, seen: Outcom
 def _back(http: httpx.Client, key: str, name: str, seen: Outcome) -> None:
     """Writes are kept again; then reads are fresh, keys of the database open, and all is well."""
     begun = time.perf_counter()
-    healed = _until(lambda: _report(http, f"{name}-back").status_code == 200)
+    healed = holds_within(LIMIT, lambda: _report(http, f"{name}-back").status_code == 200)
     seen.check("writes kept again", healed)
     seen.healed.append(time.perf_counter() - begun)
     seen.acknowledged.events.append(f"{name}-back")
     known = http.get(f"/v1/customers/{KNOWN}/scores").json()
     seen.check("scores fresh", known["stale"] is False)
-    seen.check("readiness well", _until(lambda: http.get("/health/ready").json()["status"] == "ok"))
-    seen.check("key opens", _until(lambda: http.get("/v1/models", headers=_bearer(key)).status_code == 200))
-    seen.check("who is known is known again", _until(lambda: _evidence(http, KNOWN) == "history"))
+    seen.check("readiness well", holds_within(LIMIT, lambda: http.get("/health/ready").json()["status"] == "ok"))
+    seen.check(
+        "key opens", holds_within(LIMIT, lambda: http.get("/v1/models", headers=_bearer(key)).status_code == 200)
+    )
+    seen.check("who is known is known again", holds_within(LIMIT, lambda: _evidence(http, KNOWN) == "history"))
     seen.check("who is erased stays so", _evidence(http, ERASED) == "low")
     seen.acknowledged.decisions.append(_offers(http).json()["decision_id"])
 
@@ -184,16 +187,6 @@ def seen_in(times: list[float], ask: Callable[[], httpx.Response]) -> httpx.Resp
     answer = ask()
     times.append(time.perf_counter() - begun)
     return answer
-
-
-def _until(holds: Callable[[], bool]) -> bool:
-    """Whether it holds within `LIMIT`."""
-    end = time.monotonic() + LIMIT
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def _bearer(key: str) -> dict[str, str]:
