@@ -18,6 +18,8 @@ from recsys.store.tombstones import (
     PSEUDONYM,
     Ledger,
     Tombstones,
+    erasures_of,
+    first_since,
     new_secret,
     next_number,
     read_ledger,
@@ -49,10 +51,6 @@ class ErasureStore:
         self._database = database
         self._secret: str | None = None
         sign = "?" if database.is_sqlite else "%s"
-        self._receipt = (
-            f"SELECT receipt_id FROM erasures WHERE subject = {sign} AND (number > {sign} OR requested_at >= {sign}) "
-            "ORDER BY number LIMIT 1"
-        )
         self._one = f"SELECT max(erased_at) FROM erasures WHERE subject = {sign}"
 
     def erase(self, customer_id: str, upto: int, now: int | None = None) -> Receipt:
@@ -101,11 +99,10 @@ class ErasureStore:
 
     def pseudonym_of(self, customer_id: str, known: int, at: int) -> str | None:
         """What a waiting decision, made at `at` [s] by who knew `known` erasures, names instead of one erased since."""
-        if not self.began():
-            return None
-        subject = subject_of(customer_id, str(self._secret))
-        rows = self._database.fetch(self._receipt, (subject, known, at))
-        return PSEUDONYM + str(rows[0][0]) if rows else None
+        with self._database.reading() as connection:
+            erasures = erasures_of(connection, [customer_id]).get(customer_id, ())
+        unknown = first_since(erasures, known, at)
+        return None if unknown is None else PSEUDONYM + unknown.receipt_id
 
     def tombstones(self) -> Tombstones:
         """Everybody erased so far."""
