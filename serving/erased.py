@@ -44,7 +44,9 @@ class Erased:
         return self._read.known if self._read is not None else 0
 
     def refresh(self) -> None:
-        """Read all tombstones for the time the database can't be asked."""
+        """Read all tombstones for the time the database can't be asked; then the ones read before stay."""
+        if self.away():
+            return
         try:
             read = self._store().tombstones()
         except StoreError:

@@ -158,7 +158,7 @@ class Workspace:
         return {old["id"]: new["at"] for old, new in pairwise(entries)}
 
     def database(self) -> Database:
-        """The database, opened on first use and kept; with `patience` it is given up on after so long [s].
+        """The database, opened on first use and kept; see `be_patient`.
 
         Raises:
             StoreUnavailable: it can't be reached now.
@@ -169,6 +169,12 @@ class Workspace:
                 database.answer_within(self.patience)
             self._database = database
         return self._database
+
+    def be_patient(self, seconds: float) -> None:
+        """From now on give up on a database that does not answer for so long [s], one opened later too."""
+        self.patience = seconds
+        if self._database is not None:
+            self._database.answer_within(seconds)
 
     def reopen(self) -> None:
         """Forget the connections of the process this one was forked from; a database never reached has none."""

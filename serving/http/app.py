@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from recsys.errors import BaristaError, StoreUnavailable
+from recsys.errors import BaristaError
 from recsys.settings import Settings
 from recsys.workspace import Workspace
 from serving.challengers import Challengers
@@ -76,7 +76,7 @@ class Layered(FastAPI):
 def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | None = None) -> FastAPI:
     """The service over `state`; while it runs it looks for changes every `refresh_seconds`."""
     metrics, settings = metrics or Metrics(), state.workspace.settings
-    _be_patient(state.workspace)
+    state.workspace.be_patient(settings.database_patience)
     shadow = Shadow(
         Challengers(state.workspace),
         settings.shadow_share,
@@ -87,7 +87,7 @@ def create_app(state: State, metrics: Metrics | None = None, tracing: Tracing | 
     service = Service(state, lambda kept, count: metrics.decisions.labels(kept).inc(count), shadow)
     service.begin()
     metrics.askings.append(partial(_remembered, state.workspace, metrics, Counter()))
-    guards = Guards.of(state.workspace, service.ask)
+    guards = Guards.of(state.workspace, service.ask, reads=not service.outage.now)
     service.outage.ended.append(guards.give_back)
     health = Health(service)
     health.look()
@@ -141,13 +141,6 @@ def assemble(
 def _refused(metrics: Metrics, method: str) -> None:
     """Count what was refused before it had a route."""
     metrics.request("other", method, 503, 0.0)
-
-
-def _be_patient(workspace: Workspace) -> None:
-    """Give up on the database after `database_patience`, also on one that can only be reached later."""
-    workspace.patience = workspace.settings.database_patience
-    with suppress(StoreUnavailable):
-        workspace.database().answer_within(workspace.patience)
 
 
 def _route(operation: Operation, way: Way) -> Route:

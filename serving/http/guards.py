@@ -29,10 +29,10 @@ class Guards:
         self.access, self._limiter, self._idempotency = access, limiter, idempotency
 
     @classmethod
-    def of(cls, workspace: Workspace, ask: Ask) -> Self:
-        """The guards a workspace's settings ask for; the keys are read. A tenant's never stand open.
+    def of(cls, workspace: Workspace, ask: Ask, *, reads: bool = True) -> Self:
+        """The guards a workspace's settings ask for. A tenant's never stand open.
 
-        Requests `ask` the database.
+        Requests `ask` the database. The keys are read if it `reads` them: nobody waits for a database that is lost.
 
         Raises:
             SettingsError: the public keys of access tokens can't be used.
@@ -40,7 +40,8 @@ class Guards:
         settings = workspace.settings
         alone = settings.tenants is None
         ring = Keyring(settings.api_key, lambda: KeyStore(workspace.database()), always=not alone)
-        ring.refresh()
+        if reads:
+            ring.refresh()
         access = Access(ring, tokens=Tokens.of(settings), fetches=alone, ask=ask)
         limiter = Limiter(settings.rate_limit, settings.rate_window, lambda: LimitStore(workspace.database()), ask=ask)
         return cls(access, limiter, Idempotency(lambda: AnswerStore(workspace.database()), ask=ask))

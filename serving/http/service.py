@@ -122,7 +122,7 @@ class Service:
     def begin(self) -> None:
         """Find out whether the database answers: a service starts without it, too, and nobody waits for it then."""
         try:
-            self.workspace.database()
+            self.state.reach()
         except StoreUnavailable as error:
             self.outage.begin(error)
 

@@ -1,5 +1,6 @@
 """The state a process answers from: opened once, swapped whole when the workspace changes, kept when that fails."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,9 @@ from serving.warming import warm
 POINTERS = ("snapshots/current", *(f"bundles/{name}/champion" for name in MODELS), "scores/last.json")
 SHARE = 0.1
 """How much of the time a thread that opens a new model computes, beside those that answer."""
+
+VAIN = 5.0
+"""How long nobody tries again to open a database that could not be opened, while a service starts [s]."""
 
 UNREADABLE = "?"
 """Stands for a pointer that can't be read: no version, no snapshot is called so."""
@@ -77,6 +81,7 @@ class State:
         self.fault: str | None = None
         self.faulty: str | None = None
         self.refused: dict[str, Refused] = {}
+        self._lost_at = -math.inf
         self.opened_at = time.monotonic()
         self.swaps = {"loaded": 0, "failed": 0}
         self.refusals: Counter[str] = Counter()
@@ -93,8 +98,19 @@ class State:
             self.workspace.database()
             self.erased.refresh()  # before the first answer: a database lost a moment later must not hide everybody
         except StoreUnavailable:
+            self._lost_at = time.monotonic()
             self.erased.away = lambda: True  # until the service knows better
         self.refresh()
+
+    def reach(self) -> None:
+        """Open the database, unless it could not be opened a moment ago: each vain attempt takes seconds.
+
+        Raises:
+            StoreUnavailable: it can't be reached now.
+        """
+        if time.monotonic() - self._lost_at < VAIN:
+            raise StoreUnavailable("The database could not be reached when the service opened")
+        self.workspace.database()
 
     def current(self) -> Loaded:
         """The state to answer one request from.

@@ -4,10 +4,14 @@ import time
 
 import pytest
 
-from recsys.store import AnswerStore, ErasureStore, KeyStore, LimitStore
+from recsys.store import AnswerStore, Database, ErasureStore, KeyStore, LimitStore
 from recsys.workspace import replay_decision
+from serving import outage
+from serving.answers import open_answers
+from serving.http.app import create_app
 from serving.http.people import People
 from serving.http.service import Service
+from serving.http.state import State
 from tests.faults.killing import killed_under_load, lost
 from tests.faults.proxy import fault_proxy
 from tests.serving.late import answered_again, too_late
@@ -226,6 +230,16 @@ def test_a_service_starts_without_its_database_and_heals(behind_proxy, purchase)
     proxy.set("pass")
     assert wait_for(lambda: service.report(purchase()).status_code == 200)
     assert (service.scores()["stale"], service.http.get("/health/ready").json()["status"]) == (False, "ok")
+
+
+def test_a_start_tries_a_lost_database_once(make_workspace, monkeypatch, free_tcp_port):
+    """Each vain attempt takes two seconds of a start when nobody answers; the probe finds the end of the outage."""
+    monkeypatch.setattr(outage, "PAUSE", 60)
+    state = State(make_workspace(database_url=f"postgresql://postgres@127.0.0.1:{free_tcp_port}/barista"), open_answers)
+    opened = counted(monkeypatch, (Database, "open"))
+    state.begin()
+    app = create_app(state)
+    assert (opened, app.state.service.outage.now) == (["open"], True)
 
 
 def test_who_is_erased_stays_so_when_the_service_starts_without_its_database(behind_proxy):
