@@ -9,7 +9,7 @@ from recsys.testing.builders import random_snapshot
 from recsys.testing.published import publish_models, publish_snapshot
 from recsys.workspace import Workspace
 from serving.answers import open_answers
-from serving.warming import warm
+from serving.warming import compile_all
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         workspace = Workspace.create(Settings(workspace=Path(place), clock="snapshot"))
         publish_snapshot(workspace.directory, random_snapshot(1, 50))
         publish_models(workspace.directory)
-        warm(open_answers(workspace))
+        compile_all(open_answers(workspace))
 
 
 if __name__ == "__main__":

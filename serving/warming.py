@@ -1,13 +1,53 @@
 """Kernels compiled or loaded from their cache before the first customer waits."""
 
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
+
+from numba import config
 
 from recsys.data.tail import EventLine, OrderEvent
 from recsys.decisioning.answers import OfferRequest
-from serving.answers import Answers
+from serving.answers import MODELS, Answers
 
 STRANGER = "\x00"
 """Id no customer can have: control characters are refused in requests."""
+
+
+COMPILED = "serving-is-compiled"
+"""File of the cache of kernels that says: all that answers need is in it."""
+
+
+def compile_apart(open_answers: Callable[[], Answers]) -> None:
+    """Fill the cache of kernels in a child process where it is not known to be full, once for each state of the code.
+
+    What compiles keeps half a gigabyte for good; what loads from the cache does not. To be called before a thread or a
+    connection is made. Where nothing can be answered yet, or nothing can be kept, whoever answers compiles.
+    """
+    mark = Path(config.CACHE_DIR) / COMPILED
+    if mark.exists():
+        return
+    with suppress(OSError):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(mark.parent, os.W_OK):
+        return
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        compile_all(open_answers())
+    finally:
+        os._exit(0)
+
+
+def compile_all(answers: Answers) -> None:
+    """Compile what answers need into the cache; it is said to be full once every model was among them."""
+    warm(answers)
+    if {facts.name for facts in answers.models()} >= set(MODELS):
+        (Path(config.CACHE_DIR) / COMPILED).touch()
 
 
 def warm(answers: Answers) -> None:

@@ -13,6 +13,9 @@ PLACES = "places.json"
 No backup holds it: a copy of a workspace would rewrite what the original published.
 """
 
+LOST = "places.damaged.json"
+"""What such a file is called once it was found damaged: places in it are known to nobody."""
+
 RUNS = 8
 """Ids of runs that are remembered of a place, the newest: a run that was killed left the former one there."""
 
@@ -40,17 +43,35 @@ def _name(workspace: Workspace, out: Path) -> str:
     return str(place.relative_to(root) if place.is_relative_to(root) else place)
 
 
+def lost_places(workspace: Workspace) -> Path | None:
+    """The file of places that can't be read any more; None while all that were noted are known."""
+    scores = workspace.directory / "scores"
+    if (scores / LOST).exists():
+        return scores / LOST
+    return scores / PLACES if _read(scores / PLACES) is None else None
+
+
 def _noted(workspace: Workspace) -> dict[str, list[str]]:
     """The file; nothing where it is missing or damaged, places without a run where it has none of them."""
+    return _read(workspace.directory / "scores" / PLACES) or {}
+
+
+def _read(path: Path) -> dict[str, list[str]] | None:
+    """What stands in a file of places; None when it is damaged."""
     try:
-        found = json.loads(read_text(workspace.directory / "scores" / PLACES) or "{}")
+        found = json.loads(read_text(path) or "{}")
     except ValueError:
-        return {}
+        return None
+    if isinstance(found, list):
+        return {str(each): [] for each in found}
     if not isinstance(found, dict):
-        return {str(each): [] for each in found} if isinstance(found, list) else {}
+        return None
     return {name: [str(each) for each in runs] if isinstance(runs, list) else [] for name, runs in found.items()}
 
 
 def _write(workspace: Workspace, noted: dict[str, list[str]]) -> None:
-    text = json.dumps(dict(sorted(noted.items())), ensure_ascii=False, indent=1)
-    replace_text(workspace.directory / "scores" / PLACES, text)
+    """Replace the file; a damaged one is kept aside for who can read it."""
+    path = workspace.directory / "scores" / PLACES
+    if _read(path) is None:
+        path.replace(path.with_name(LOST))
+    replace_text(path, json.dumps(dict(sorted(noted.items())), ensure_ascii=False, indent=1))

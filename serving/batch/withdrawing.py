@@ -17,12 +17,17 @@ from recsys.data.files import replace_text
 from recsys.errors import WorkspaceError
 from recsys.store import Ledger
 from recsys.workspace import Workspace
-from recsys.workspace.places import drop_place, noted_places
+from recsys.workspace.places import drop_place, lost_places, noted_places
 from recsys.workspace.sweeping import told_fault
 from serving.batch.files import DANGEROUS
 from serving.batch.publish import MANIFEST, clear_remnants, put_in_place, staging
 
 CUSTOMER = "customer_id"
+
+UNKNOWN = (
+    "it is damaged, so nobody knows where runs were published before: score into those places again or remove what is "
+    "there, then remove this file"
+)
 
 LOG = structlog.get_logger("barista.withdrawing")
 
@@ -55,7 +60,8 @@ def withdraw(workspace: Workspace) -> list[Withdrawn]:
             continue
         if found:
             done.append(Withdrawn(place, found))
-    return done
+    lost = lost_places(workspace)
+    return done if lost is None else [*done, Withdrawn(lost, fault=UNKNOWN)]
 
 
 def _withdraw(workspace: Workspace, place: Path, runs: list[str], ledger: Ledger) -> int:

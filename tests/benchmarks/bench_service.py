@@ -111,6 +111,8 @@ def _start_and_memory(case: Case) -> list[dict[str, Any]]:
     """Seconds from the command to /health/ready, and proportional memory of workers that have answered."""
     with tempfile.TemporaryDirectory() as cache, service(case, NUMBA_CACHE_DIR=cache) as side:
         cold = side.ready
+        load(_offers(case, side))
+        fresh = pss_mb(side.pid)
     warm, totals = [], {}
     for workers in (1, 1, 1, 2, 3):
         with service(case, "--workers", str(workers)) as side:
@@ -123,6 +125,7 @@ def _start_and_memory(case: Case) -> list[dict[str, Any]]:
         figure("from start to ready, kernels compiled before, median of 3", _middle(warm), "s", COMMAND, at_most=2.5),
         figure("the same on a machine that never compiled them", cold, "s", COMMAND),
         figure("first worker, proportional memory after requests", totals[1], "MB", COMMAND, at_most=250),
+        figure("the same on a machine that never compiled kernels", fresh, "MB", COMMAND, at_most=250),
         figure("a second worker, memory it adds", totals[2] - totals[1], "MB", COMMAND, at_most=60),
         figure("a third worker, memory it adds", totals[3] - totals[2], "MB", COMMAND, at_most=60),
         figure("mlflow, pandas, sklearn or lightgbm mapped by a worker", strange, "", COMMAND),

@@ -69,6 +69,19 @@ def test_a_restored_database_that_counts_again_withdraws_all_the_same(make_works
     assert customers_in(tmp_path / "out") == ["anton", "bob"]
 
 
+@pytest.mark.parametrize("next_run", [False, True], ids=["damaged", "and scored since"])
+def test_places_that_cannot_be_read_are_told_until_somebody_looked(make_workspace, tmp_path, next_run):
+    """Publications nobody knows of may name the erased; a run since is known, and the damaged file stays."""
+    workspace = make_workspace()
+    score_base(workspace, tmp_path / "first")
+    (workspace.directory / "scores" / "places.json").write_text('{"/first": [')
+    if next_run:
+        score_base(workspace, tmp_path / "second")
+    assert [each.place.name for each in withdraw(workspace) if "is damaged" in each.fault] == [
+        "places.damaged.json" if next_run else "places.json"
+    ]
+
+
 @pytest.mark.parametrize("manifest", ['{"name":"My web app","start_url":"/"}', '{"run_id":"0123456789ab"}', "[]"])
 def test_what_somebody_else_published_there_is_left_alone(make_workspace, tmp_path, manifest):
     """Another workspace's run or no run at all: not a byte is touched, and the place is forgotten."""
