@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from recsys.data.files import read_text
@@ -152,17 +153,22 @@ class Opened:
         return Opened(replace(self.serving, **models), self.published)
 
 
-def open_answers(workspace: Workspace, erased_at: ErasedAt | None = None) -> Opened:
+def open_answers(
+    workspace: Workspace, erased_at: ErasedAt | None = None, bundles: Mapping[str, Path | None] | None = None
+) -> Opened:
     """Open what the workspace points at; customers that `erased_at` names are not found in it.
+
+    `bundles` by name of the model stand in the place of the champions.
 
     Raises:
         SnapshotError: nothing was imported, or it is broken.
         BundleError: a champion is damaged.
     """
-    serving = workspace.load_serving(erased_at=erased_at)
+    chosen = {name: workspace.champion(name) for name in MODELS} if bundles is None else bundles
+    serving = workspace.load_serving(erased_at=erased_at, bundles=chosen)
     models = {"offers": serving.offers, "churn": serving.churn, "value": serving.value}
     published = tuple(
-        _facts(workspace, name, model.version, model.horizon_days) for name, model in models.items() if model
+        _facts(chosen[name], name, model.version, model.horizon_days) for name, model in models.items() if model
     )
     return Opened(serving, tuple(_judged(each, serving) for each in published))
 
@@ -172,8 +178,7 @@ def _judged(facts: ModelFacts, serving: Serving) -> ModelFacts:
     return replace(facts, threshold=serving.churn.threshold) if facts.name == "churn" and serving.churn else facts
 
 
-def _facts(workspace: Workspace, name: str, version: str, horizon_days: int) -> ModelFacts:
-    folder = workspace.champion(name)
+def _facts(folder: Path | None, name: str, version: str, horizon_days: int) -> ModelFacts:
     manifest = json.loads(read_text(folder / "manifest.json") or "{}") if folder else {}
     kind, digest = manifest.get("kind", ""), manifest.get("digest", "")
     features = manifest.get("feature_spec", {}).get("fingerprint", "")

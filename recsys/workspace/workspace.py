@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -254,8 +254,13 @@ class Workspace:
         path = self.bundles / name / version if version else None
         return path if path is not None and path.is_dir() else None
 
-    def load_serving(self, snapshot: Snapshot | None = None, erased_at: "ErasedAt | None" = None) -> "Serving":
-        """Open what answers: the current snapshot (or the one given) and the cached champions.
+    def load_serving(
+        self,
+        snapshot: Snapshot | None = None,
+        erased_at: "ErasedAt | None" = None,
+        bundles: Mapping[str, Path | None] | None = None,
+    ) -> "Serving":
+        """Open what answers: the current snapshot and the cached champions, or the ones given.
 
         Customers that `erased_at` names are not found. A model without a champion is None; the files of the others are
         verified to the last byte.
@@ -273,7 +278,7 @@ class Workspace:
         opened = opened if erased_at is None else forgetting(opened, erased_at)
         directory = opened.directory or self.snapshots / opened.snapshot_id
         key = self.settings.bundle_key
-        bundles = {name: self.champion(name) for name in MODELS}
+        chosen = {name: self.champion(name) for name in MODELS} if bundles is None else bundles
         secret = key.get_secret_value().encode() if key else None
-        serving = open_serving(opened, directory / "population", bundles, secret, Costs.of(self.settings))
+        serving = open_serving(opened, directory / "population", chosen, secret, Costs.of(self.settings))
         return judged_by_cost(serving, self.settings)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
 from serving.canary import RefusedByCanary, try_bundle
 from serving.erased import KEPT, Erased
+from serving.good import good_bundle, note_good
 from serving.http.finding import ItemFinder
 from serving.http.problems import Problem
 from serving.runs import ScoreRun, read_run
@@ -32,6 +33,9 @@ SHARE = 0.1
 
 VAIN = 5.0
 """How long nobody tries again to open a database that could not be opened, while a service starts [s]."""
+
+OpenAnswers = Callable[[Workspace, ErasedAt, Mapping[str, Path | None]], Answers]
+"""Opens the current snapshot, without those erased, and a bundle of each model."""
 
 UNREADABLE = "?"
 """Stands for a pointer that can't be read: no version, no snapshot is called so."""
@@ -72,12 +76,13 @@ class Refused(NamedTuple):
 class State:
     """Holds `Loaded` and replaces it; one a process. Readers take `current()` once and use only that."""
 
-    def __init__(self, workspace: Workspace, open_answers: Callable[[Workspace, ErasedAt], Answers]) -> None:
+    def __init__(self, workspace: Workspace, open_answers: OpenAnswers) -> None:
         self.workspace = workspace
         self.erased = Erased(workspace.erasures, workspace.directory / KEPT, workspace.forget_erased)
         self._open_answers = open_answers
         self._loaded: Loaded | None = None
         self._signs: tuple[str | None, ...] | None = None
+        self._wanted: tuple[object, ...] | None = None
         self.fault: str | None = None
         self.faulty: str | None = None
         self.refused: dict[str, Refused] = {}
@@ -135,39 +140,61 @@ class State:
             return False
         try:
             self.faulty = None
-            self._try_first()
+            bundles, refusal = self._bundles()
+            wanted = signs[0], signs[-1], bundles
+            if refusal is not None and wanted == self._wanted:
+                raise refusal  # and nothing else is new
             with standing_back(SHARE if self.opened else 1.0):
-                loaded = self._open()
+                loaded = self._open(bundles)
         except Exception as error:  # whatever a damaged file does, the last good state goes on answering
             self._failed(error)
             return False
-        self._loaded, self._signs, self.fault, self.faulty = loaded, signs, None, None
-        self._tried |= dict.fromkeys(_contents(loaded))
+        self._take(loaded)
+        self._wanted = wanted
+        self._signs, self.fault = (signs, None) if refusal is None else (None, self.fault)
+        if refusal is not None:
+            self._failed(refusal)
+        return True
+
+    def _take(self, loaded: Loaded) -> None:
+        """Answer from it from now on."""
+        self._loaded = loaded
+        contents = _contents(loaded)
+        self._tried |= dict.fromkeys((name, digest) for name, _version, digest in contents)
+        for name, version, digest in contents:
+            note_good(self.workspace.bundles / name, version, digest)
         self.opened_at = time.monotonic()
         self.swaps["loaded"] += 1
         LOG.info("opened", snapshot_id=loaded.snapshot.snapshot_id, models=loaded.versions)
-        return True
 
-    def _try_first(self) -> None:
-        """Open each new champion in a child process, unless nothing serves yet that could be lost.
+    def _bundles(self) -> tuple[dict[str, Path | None], Exception | None]:
+        """The bundle to open of each model, and why the champion of one is not among them.
+
+        A champion is opened in a child process first, where there is another bundle that could go on serving.
 
         Raises:
-            BundleError: a champion must not be opened here.
+            BundleError: a champion must not be opened, and nothing is known that could serve in its place.
         """
-        if self._loaded is None:
-            return
         setting = self.workspace.settings.bundle_key
         key = setting.get_secret_value().encode() if setting else None
+        found: dict[str, Path | None] = {}
+        refusals: list[Exception] = []
         for name in MODELS:
+            found[name] = self.workspace.champion(name)
+            if self._loaded is None and good_bundle(self.workspace.bundles / name, key) in {None, found[name]}:
+                continue
             try:
-                self._try_champion(name, key)
+                self._try_champion(name, found[name], key)
             except Exception as error:  # whatever a damaged file does, it is this model's
-                self.faulty = name
+                self.faulty = self.faulty or name
                 self._refuse(name, error)
-                raise
+                refusals.append(error)
+                found[name] = good_bundle(self.workspace.bundles / name, key)
+                if found[name] is None:
+                    raise
+        return found, next(iter(refusals), None)
 
-    def _try_champion(self, name: str, key: bytes | None) -> None:
-        directory = self.workspace.champion(name)
+    def _try_champion(self, name: str, directory: Path | None, key: bytes | None) -> None:
         if directory is None:
             self._refuse_missing(name)
         else:
@@ -200,8 +227,8 @@ class State:
         if version is not None:
             raise DamagedBundle(f"The {name} bundle named as champion is missing", found=version, cure="Pull again")
 
-    def _open(self) -> Loaded:
-        answers = self._open_answers(self.workspace, self.erased)
+    def _open(self, bundles: Mapping[str, Path | None]) -> Loaded:
+        answers = self._open_answers(self.workspace, self.erased, bundles)
         warm(answers)
         run = read_run(self.workspace.directory / "scores")
         origin = origin_of(answers, self.workspace.settings.seed)
@@ -226,10 +253,13 @@ class State:
         return ("degraded" if faults else "ok"), faults
 
 
-def _contents(loaded: Loaded) -> list[tuple[str, str]]:
-    """Names and digests of the bundles that were opened; not of one whose pointer moved while its facts were read."""
-    models = loaded.answers.models()
-    return [(each.name, each.digest) for each in models if each.digest and each.version.endswith(each.digest[:8])]
+def _contents(loaded: Loaded) -> list[tuple[str, str, str]]:
+    """Names, versions and digests of the bundles that were opened; not of one whose facts were another's."""
+    return [
+        (each.name, each.version.removesuffix(f"-{each.digest[:8]}"), each.digest)
+        for each in loaded.answers.models()
+        if each.digest and each.version.endswith(f"-{each.digest[:8]}")
+    ]
 
 
 def _reason(error: Exception) -> str:

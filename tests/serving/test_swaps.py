@@ -45,13 +45,17 @@ def workspace(signed, tmp_path):
     return reopened(tmp_path / "signed", bundle_key=KEY.decode())
 
 
-def refuses(workspace, kind: str, seed: int) -> tuple[str, str, bool, bool]:
-    """Status, kind of error told, whether a log line says it, and whether answers kept their bits."""
+def refuses(workspace, kind: str, seed: int, *, restarts: bool = False) -> tuple[str, str, bool, bool]:
+    """Status, kind of error told, whether a log line says it, and whether answers kept their bits.
+
+    The bad champion comes to a service that runs, or that `restarts` beside it.
+    """
     state = State(workspace, open_answers)
     state.refresh()
     before = state.current().answers.score("ann", (), state.current().snapshot.as_of, reasons=True)
     make_bad(kind, workspace.bundles / "churn" / "2", seed)
     replace_text(workspace.bundles / "churn" / "champion", "2")
+    state = State(workspace, open_answers) if restarts else state
     with capture_logs() as lines:
         state.refresh()
     after = state.current().answers.score("ann", (), state.current().snapshot.as_of, reasons=True)
@@ -60,11 +64,57 @@ def refuses(workspace, kind: str, seed: int) -> tuple[str, str, bool, bool]:
     return state.health()[0], reason, logged, repr(before) == repr(after)
 
 
+@pytest.mark.parametrize("restarts", [False, True], ids=["running", "restarted"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_last_good_model_serves_when_the_new_one_is_bad(workspace, kind):
+def test_the_last_good_model_serves_when_the_new_one_is_bad(workspace, kind, restarts):
     """Twelve kinds: answers keep their bits, readiness says degraded, error kind and log line say why."""
-    status, reason, logged, kept = refuses(workspace, kind, seed=1)
+    status, reason, logged, kept = refuses(workspace, kind, seed=1, restarts=restarts)
     assert (status, reason in KINDS[kind][1], logged, kept) == ("degraded", True, True, True)
+
+
+def beside_a_bad_champion(workspace) -> State:
+    """A service that started from the last good churn model: the champion fails its golden rows."""
+    State(workspace, open_answers).refresh()
+    make_bad("golden rows fail", workspace.bundles / "churn" / "2", 1)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    state = State(workspace, open_answers)
+    state.refresh()
+    return state
+
+
+def test_a_bad_champion_keeps_no_new_snapshot_out(workspace, newer_import):
+    """The new snapshot answers with the last good model; the service stays degraded."""
+    state = beside_a_bad_champion(workspace)
+    snapshot_id = newer_import(workspace)
+    state.refresh()
+    assert (state.current().snapshot.snapshot_id, state.health()[0]) == (snapshot_id, "degraded")
+
+
+def test_what_is_refused_again_opens_nothing_again(workspace):
+    """While nothing else is new each look finds the same refusal, and the state stays the very same."""
+    state = beside_a_bad_champion(workspace)
+    opened = state.current()
+    state.refresh()
+    assert (state.current() is opened, state.swaps) == (True, {"loaded": 1, "failed": 2})
+
+
+def test_a_service_that_started_from_the_last_good_model_heals(workspace):
+    """With the alias moved back all is well at the next look."""
+    state = beside_a_bad_champion(workspace)
+    replace_text(workspace.bundles / "churn" / "champion", "1")
+    state.refresh()
+    assert (state.health(), state.current().versions["churn"][:2]) == (("ok", ()), "1-")
+
+
+def test_a_good_model_that_changed_since_is_no_longer_good(workspace):
+    """Neither the champion nor what was opened last can be trusted: not ready, rather than answers nobody checked."""
+    State(workspace, open_answers).refresh()
+    for version in ("1", "2"):
+        make_bad("bit flips", workspace.bundles / "churn" / version, 1)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    state = State(workspace, open_answers)
+    state.refresh()
+    assert state.health()[0] == "not ready"
 
 
 def test_a_refusal_is_told_by_readiness_and_metric_and_heals(workspace, serve):
