@@ -5,6 +5,7 @@ from functools import partial
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from recsys.cli.app import build_app
@@ -199,9 +200,11 @@ def test_a_key_of_the_store_opens_for_a_quarter_of_an_hour_of_an_outage(with_sto
 def test_a_key_of_the_store_opens_again_after_the_outage(with_store_key, passed, fault):
     """However long it was, the keys are read again by themselves."""
     service, proxy = with_store_key
-    proxy.set(fault)
-    passed[0] = 3_600
-    before = statuses(service)
+    with capture_logs() as lines:
+        proxy.set(fault)
+        passed[0] = 3_600
+        before = statuses(service)
+        assert wait_for(lambda: "keys not read" in [line["event"] for line in lines])
     proxy.set("pass")
     assert (before, wait_for(lambda: statuses(service) == (200, 200))) == ((503, 503), True)
 
