@@ -107,16 +107,24 @@ class Journal:
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """A decision that still waits here."""
+        return next((each for each in self._records() if each.decision_id == decision_id), None)
+
+    def last_uses(self) -> dict[str, int]:
+        """Instant of the last decision that waits here made from each snapshot [s]."""
+        uses: dict[str, int] = {}
+        for record in self._records():
+            uses[record.snapshot_id] = max(record.decided_at, uses.get(record.snapshot_id, record.decided_at))
+        return uses
+
+    def _records(self) -> Iterator[DecisionRecord]:
+        """All decisions that wait here, file after file."""
         for path in self.waiting():
             try:
                 file = path.open("rb")
             except FileNotFoundError:  # uploaded meanwhile: the database has it
                 continue
             with file:
-                found = next((each for each in _readable(file) if each.decision_id == decision_id), None)
-            if found is not None:
-                return found
-        return None
+                yield from _readable(file)
 
 
 def _write(file: BinaryIO, content: bytes) -> None:

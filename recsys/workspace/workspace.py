@@ -139,14 +139,19 @@ class Workspace:
         """Remove snapshots out of use for more than `KEEP_DAYS`, never the current one; the ids removed.
 
         A decision made from a snapshot is a use of it: a service that can't open the next one goes on using the former.
+        One that waits in a journal is one, too.
+
+        Raises:
+            StoreUnavailable: nobody knows what uses a snapshot that is old enough; it stays.
         """
         limit = (now if now is not None else int(time.time())) - KEEP_DAYS * DAY
         current, left = self.snapshot_id(), self._left()
+        waiting = self.journal().last_uses()  # before the database: what is uploaded meanwhile is found there
         removed = []
         for path in sorted(self.snapshots.iterdir()):
             if not path.is_dir() or path.name == current or left.get(path.name, path.stat().st_mtime) >= limit:
                 continue
-            if (self.decisions().last_use(path.name) or 0) < limit:
+            if max(self.decisions().last_use(path.name) or 0, waiting.get(path.name, 0)) < limit:
                 rmtree(path)
                 removed.append(path.name)
         return removed

@@ -77,7 +77,10 @@ KIND_OF_ERROR: dict[type[BaristaError], str] = {
 
 
 class FieldFault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is wrong with one field: JSON pointer (or `query` and the key), the fault, what was found and expected."""
+    """What is wrong with one field: JSON pointer (or `query` and the key), the fault, what was found and expected.
+
+    Of a long unknown key the pointer has the beginning.
+    """
 
     pointer: str
     detail: str

@@ -22,6 +22,9 @@ MOST_DIGITS = 15
 DEPTH = 32
 """Deepest nesting of lists and objects that is looked into; what the operations take is at most four deep."""
 
+REPEATED = 8
+"""Characters of an unknown key that an answer repeats: enough to find it, too few for an address sent as a key."""
+
 _CHOICES = {
     "mode": get_args(Mode),
     "type": get_args(EventKind),
@@ -172,7 +175,7 @@ def fault_of(error: msgspec.ValidationError, value: Any, kind: type[msgspec.Stru
     expected = said.removeprefix("Expected ").partition(", got ")[0] if said.startswith("Expected ") else ""
     field = _FIELD.search(said)
     if field and "unknown" in said:
-        return _unknown(path, field["name"][:40], known_keys(kind, path))
+        return _unknown(path, field["name"], known_keys(kind, path))
     if field:
         return FieldFault(_pointer([*path, field["name"]]), f"Missing key {field['name']!r}.", "nothing", "the key")
     return FieldFault(_pointer(path), f"{said}.", describe(_at(value, path)), expected)
@@ -180,10 +183,11 @@ def fault_of(error: msgspec.ValidationError, value: Any, kind: type[msgspec.Stru
 
 def _unknown(path: list[str], name: str, known: tuple[str, ...]) -> FieldFault:
     """The fault of a key that is not known at its place, with those that are and the one that was likely meant."""
-    meant = get_close_matches(name, known, n=1)
-    said = f"Unknown key {name!r}" + (f", perhaps {meant[0]!r} was meant" if meant else "")
+    meant = get_close_matches(name[:40], known, n=1)
+    begun = name if len(name) <= REPEATED else f"{name[:REPEATED]}…"
+    said = f"Unknown key {begun!r}" + (f", perhaps {meant[0]!r} was meant" if meant else "")
     expected = f"one of {', '.join(known)}" if known else "no key"
-    return FieldFault(_pointer([*path, name]), f"{said}.", f"the key {name!r}", expected)
+    return FieldFault(_pointer([*path, begun]), f"{said}.", f"the key {begun!r}", expected)
 
 
 def known_keys(kind: type[msgspec.Struct], path: list[str]) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Every offer is a recorded decision: kept before it leaves, found by its id, computed again bit for bit."""
 
 import json
+import os
 import shutil
 import time
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import text
@@ -10,9 +12,12 @@ from typer.testing import CliRunner
 
 from recsys.cli.app import build_app
 from recsys.errors import StoreUnavailable
+from recsys.models.bundle import write_bundle
+from recsys.registry import Registry, RunRecord
 from recsys.store import Database
 from recsys.workspace import replay_decision
-from tests.serving.conftest import NEWER
+from tests.faults.bad_bundles import ranker_content
+from tests.serving.conftest import NEWER, import_purchases, purchase, reopened, start
 from tests.serving.test_state import wait_for
 
 ASKED = {
@@ -54,6 +59,14 @@ def changed(workspace, decision_id, *replacement):
     database.close()
 
 
+def in_journal(workspace, decision_id):
+    """Move a decision from the database into a journal, which nobody uploads while it is held; journal and decision."""
+    record, waiting = workspace.decisions().find(decision_id), workspace.journal()
+    workspace.database().run("DELETE FROM decisions WHERE decision_id = ?", (decision_id,))
+    waiting.append([record])
+    return waiting, record
+
+
 def test_an_answer_is_recorded_and_found_by_its_id(shared):
     """What the answer said is what the record holds."""
     answer = shared.offers(**ASKED)
@@ -92,15 +105,52 @@ def test_an_unknown_decision_is_a_404(shared):
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:barista:problem:unknown-decision")
 
 
-@pytest.mark.parametrize(
-    "asked", [{}, ASKED, {"customer_id": "stranger", "n": 3}, {"mode": "new", "reasons": True}, LAPSED]
-)
-def test_a_replay_gives_the_same_bits(service, purchase, asked):
-    """Although newer events, another snapshot and another champion came after."""
-    service.report(purchase())
-    asked_for = service.offers(**asked)["decision_id"]
-    service.report(purchase("later", product="scone"))
-    assert replayed(service.workspace, asked_for)[0] == 0
+ASKS = ({}, ASKED, {"customer_id": "stranger", "n": 3}, {"mode": "new", "reasons": True}, LAPSED)
+
+
+def promote(registry, workspace, seed):
+    """Publish a ranker of random trees, make it the champion and bring it into the cache; its version."""
+    bundle = workspace.directory / "made" / str(seed)
+    write_bundle(bundle, ranker_content(seed))
+    version = registry.publish("offers", bundle, RunRecord(), workspace.current_snapshot())
+    registry.promote("offers", version)
+    registry.pull(workspace.bundles)
+    return version
+
+
+@pytest.fixture(scope="module")
+def gone_on(template, tmp_path_factory):
+    """A workspace in which all that answers changed since, and the answers of trees to each of `ASKS` before."""
+    place = tmp_path_factory.mktemp("gone_on") / "workspace"
+    shutil.copytree(template, place)
+    shutil.rmtree(place / "bundles" / "offers")
+    workspace = reopened(place)
+    registry = Registry(workspace.settings)
+    first = promote(registry, workspace, 1)
+    with ExitStack() as services:
+        service = start(services, workspace, {})
+        service.report(purchase())
+        before = [service.offers(**asked) for asked in ASKS]
+        service.report(purchase("later", product="scone"))
+        snapshot_id, second = import_purchases(workspace, NEWER), promote(registry, workspace, 2)
+        assert {answer["model_version"].partition("-")[0] for answer in before} == {str(first)}
+        assert wait_for(lambda: came_from(service.offers()) == (snapshot_id, str(second)))
+        assert {answer["snapshot_id"] for answer in before}.isdisjoint({snapshot_id})
+        known = [(asked, old) for asked, old in zip(ASKS, before, strict=True) if "customer_id" not in asked]
+        assert all(service.offers(**asked)["offers"] != old["offers"] for asked, old in known)
+    return workspace, before
+
+
+def came_from(answer):
+    """Snapshot and version of the model of offers."""
+    return answer["snapshot_id"], answer["model_version"].partition("-")[0]
+
+
+@pytest.mark.parametrize("number", range(len(ASKS)))
+def test_a_replay_gives_the_same_bits(gone_on, number):
+    """Although newer events, another snapshot and another promoted champion, trees like the first, came after."""
+    workspace, answers = gone_on
+    assert replayed(workspace, answers[number]["decision_id"])[0] == 0
 
 
 def test_a_record_from_before_novelty_could_be_asked_is_replayed(service):
@@ -184,10 +234,7 @@ def test_a_decision_between_two_erasures_says_why_it_is_not_replayed(service):
 @pytest.mark.parametrize("later", [0, 1])
 def test_a_decision_in_a_journal_is_not_replayed_for_who_was_erased_since(service, later):
     """It names the customer until its upload; within the second of the erasure it counts as made before."""
-    record = service.workspace.decisions().find(service.offers()["decision_id"])
-    service.workspace.database().run("DELETE FROM decisions WHERE customer_id = ?", ("ann",))
-    waiting = service.workspace.journal()
-    waiting.append([record])
+    waiting, record = in_journal(service.workspace, service.offers()["decision_id"])
     erase(service.workspace, "ann", record.decided_at + later)
     assert waiting.find(record.decision_id).customer_id == "ann"
     assert "customer of this decision was erased" in replayed(service.workspace, record.decision_id)[1]
@@ -200,10 +247,16 @@ def test_a_replay_with_another_bundle_says_why(service):
     assert "another one now" in replayed(service.workspace, decision_id)[1]
 
 
-def test_a_snapshot_stays_while_a_young_decision_needs_it(service, newer_import):
-    """35 days after the last decision, not after the next import."""
-    old = service.offers()["snapshot_id"]
+@pytest.mark.parametrize("kept", ["database", "journal"])
+def test_a_snapshot_stays_while_a_young_decision_needs_it(service, newer_import, kept):
+    """35 days after the last decision, not after the next import; one that waits in a journal needs it as well."""
+    answer = service.offers()
+    old = answer["snapshot_id"]
     newer_import(service.workspace)
+    if kept == "journal":
+        waiting, _ = in_journal(service.workspace, answer["decision_id"])
+        assert len(waiting.waiting()) == 1
+    os.utime(service.workspace.snapshots / old, (0, 0))  # out of use for long, but for the decision
     now = int(time.time())
     assert old not in service.workspace.prune_snapshots(now + 34 * 86_400)
     assert old in service.workspace.prune_snapshots(now + 36 * 86_400)

@@ -1,17 +1,21 @@
 """Keys and scopes: each operation with every kind of key, expiry, rotation, and a store that is away."""
 
 import time
+from functools import partial
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from recsys.cli.app import build_app
 from recsys.errors import RequestRefused, StoreUnavailable
 from recsys.store import SCOPES, KeyStore
+from serving.http import guards
 from serving.http.access import refuse_open_door
 from serving.http.keyring import HONOURED, Keyring
 from tests.docs.http_parts import known_operations
+from tests.serving.test_state import wait_for
 
 GUARDED = [operation for operation in known_operations() if not operation.public]
 NAMES = [operation.name for operation in GUARDED]
@@ -155,6 +159,54 @@ def test_keys_are_honoured_for_fifteen_minutes_without_the_store(tmp_workspace):
     now[0] += 1
     with pytest.raises(StoreUnavailable):
         ring.known(text)
+
+
+@pytest.fixture
+def passed(monkeypatch):
+    """How much later it is for the keys of services started from now on [s]; to be changed in place."""
+    seconds = [0.0]
+    monkeypatch.setattr(guards, "Keyring", partial(Keyring, monotonic=lambda: time.monotonic() + seconds[0]))
+    return seconds
+
+
+@pytest.fixture
+def with_store_key(passed, proxied):
+    """A service that has read the keys of its store, asked with one of them, and what its Postgres stands behind."""
+    service, proxy = proxied
+    text, _ = KeyStore(service.workspace.database()).create("till", ["recommend", "score"])
+    assert wait_for(lambda: service.http.get("/v1/models").status_code == 401)
+    service.http.headers["Authorization"] = f"Bearer {text}"
+    return service, proxy
+
+
+def statuses(service):
+    """Those of offers and of scores."""
+    offers = service.http.post("/v1/recommendations", json={"customer_id": "ann"})
+    return offers.status_code, service.http.get("/v1/customers/ann/scores").status_code
+
+
+@pytest.mark.parametrize("fault", ["down", "stall"])
+def test_a_key_of_the_store_opens_for_a_quarter_of_an_hour_of_an_outage(with_store_key, passed, fault):
+    """Offers and scores are answered for fifteen minutes; then it is 503, for nobody said that the key is wrong."""
+    service, proxy = with_store_key
+    proxy.set(fault)
+    seen = [statuses(service)]
+    for passed[0] in (14 * 60, 15 * 60 + 1):
+        seen.append(statuses(service))
+    assert seen == [(200, 200), (200, 200), (503, 503)]
+
+
+@pytest.mark.parametrize("fault", ["down", "stall"])
+def test_a_key_of_the_store_opens_again_after_the_outage(with_store_key, passed, fault):
+    """However long it was, the keys are read again by themselves."""
+    service, proxy = with_store_key
+    with capture_logs() as lines:
+        proxy.set(fault)
+        passed[0] = 3_600
+        before = statuses(service)
+        assert wait_for(lambda: "keys not read" in [line["event"] for line in lines])
+    proxy.set("pass")
+    assert (before, wait_for(lambda: statuses(service) == (200, 200))) == ((503, 503), True)
 
 
 def test_revoking_the_last_key_opens_no_door(tmp_workspace):

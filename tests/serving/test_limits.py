@@ -2,7 +2,10 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -12,6 +15,8 @@ from recsys.store import Database, LimitStore
 from serving.http import asking
 from serving.http.limiting import Limiter
 from serving.http.problems import Problem
+from tests.serving.test_processes import children, serving
+from tests.serving.test_state import wait_for
 
 JSON = {"content-type": "application/json"}
 ORIGIN = "https://crm.example"
@@ -112,6 +117,42 @@ def test_answers_tell_the_limit_and_the_last_when_to_come_back(make_workspace, s
     assert answers[0].headers["ratelimit-policy"] == '"requests";q=3;w=86400'
     assert answers[3].headers["content-type"] == "application/problem+json"
     assert 1 <= int(answers[3].headers["retry-after"]) <= 86_400
+
+
+def owner(workers, stream):
+    """Which of the worker processes holds the other end of a connection (Linux); None while none has accepted it."""
+    here, there = (f":{stream.get_extra_info(name)[1]:04X}" for name in ("client_addr", "server_addr"))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(there) and row[2].endswith(here)}
+    held = {pid: {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()} for pid in workers}
+    return next((pid for pid, links in held.items() if links & inodes), None)
+
+
+def one_for_each(stack, address, workers):
+    """A client for each worker process, over a connection that stays open; any may take a new connection."""
+    clients = {}
+
+    def connect():
+        http = stack.enter_context(httpx.Client(base_url=address, timeout=60))
+        stream = http.get("/health/live").extensions["network_stream"]
+        clients.setdefault(owner(workers, stream), http)
+        return set(clients) >= set(workers)
+
+    assert wait_for(connect)
+    return [clients[pid] for pid in workers]
+
+
+def test_two_worker_processes_together_let_pass_the_quota(make_workspace):
+    """Blocks of three of a window of a day: one worker takes most, the other the rest; the first then has no more."""
+    environment = {"BARISTA_RATE_LIMIT": "300", "BARISTA_RATE_WINDOW": "86400"}
+    with ExitStack() as stack:
+        options = ("--workers", "2", "--log-level", "error")  # nobody reads the log meanwhile
+        process, address = stack.enter_context(serving(make_workspace(), *options, **environment))
+        assert wait_for(lambda: len(children(process.pid)) == 2)
+        first, second = one_for_each(stack, address, children(process.pid))
+        asked = [(first, 200), (second, 200), (first, 20)]
+        passed = [sum(http.get("/v1/models").status_code == 200 for _ in range(count)) for http, count in asked]
+    assert (passed[0], 0 < passed[1] < 200, 300 <= sum(passed) <= 315) == (200, True, True)
 
 
 def test_probes_have_no_limit(make_workspace, serve):

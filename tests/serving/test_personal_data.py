@@ -16,6 +16,7 @@ from recsys.testing import builders
 from recsys.testing.published import publish_models, publish_snapshot
 from recsys.workspace import Workspace, tenants_of
 from tests.docs.http_parts import known_operations
+from tests.faults.proxy import fault_proxy
 from tests.serving import signing
 from tests.serving.collecting import traced
 from tests.serving.test_processes import CLIENT, serving
@@ -28,7 +29,7 @@ MAIL = "canary4711@example.org"
 def requests(purchase, operation):
     """Requests to an operation with canaries in every place: right ones and wrong ones."""
     path = operation.template.replace("{customer_id}", MAIL).replace("{decision_id}", CANARY)
-    odd = {"customer_id": [CANARY], CANARY[:6]: CANARY}
+    odd = [{"customer_id": [CANARY]}, {CANARY: CANARY}, {"context": {MAIL: MAIL}}, {"events": [{MAIL: CANARY}]}]
     bodies = {
         "recommend": [
             {"customer_id": MAIL, "exclude": [CANARY], "reasons": True},
@@ -40,31 +41,69 @@ def requests(purchase, operation):
             {"events": [purchase(CANARY, MAIL, "tea", occurred_at=CANARY)]},
         ],
     }
-    for body in [*bodies.get(operation.name, [None]), odd]:
+    for body in [*bodies.get(operation.name, [None]), *odd]:
         yield operation.method, path, {} if body is None else {"json": body}
-    yield operation.method, path, {"params": {"search": MAIL, CANARY[:6]: CANARY}}
+    for key in (CANARY, MAIL):
+        yield operation.method, path, {"params": {"search": MAIL, key: CANARY}}
     yield operation.method, f"{path}/{CANARY}", {}
     yield operation.method, path, {"content": f'{{"customer_id": "{MAIL}'.encode()}
 
 
+def reading(process) -> tuple[list[str], Thread]:
+    """Lines of the log as they come, and what reads them: a full pipe would hold the service up."""
+    lines: list[str] = []
+    reader = Thread(target=lambda: lines.extend(process.stderr))
+    reader.start()
+    return lines, reader
+
+
+def errors_of(address, purchase, right):
+    """Status and body of every error that requests to every operation get, with the right key and without."""
+    shown = (right, {"Authorization": f"Bearer {CANARY}"}, right | {"Idempotency-Key": CANARY})
+    for operation in known_operations():
+        for (method, path, more), headers in product(requests(purchase, operation), shown):
+            answer = CLIENT.request(method, address + path, headers=headers, **more)
+            if answer.status_code >= 400:
+                yield answer.status_code, answer.text
+
+
 def test_no_log_line_metric_or_error_holds_a_canary(make_workspace, purchase):
     """Every operation, right and wrong requests, with a key and without: logs, metrics and error bodies are clean."""
-    workspace, errors = make_workspace(), []
+    workspace = make_workspace()
     key, _ = KeyStore(workspace.database()).create("test", ["admin"])
     right = {"Authorization": f"Bearer {key}"}
     with serving(workspace, "--log-level", "debug") as (process, address):
-        for operation in known_operations():
-            for method, path, more in requests(purchase, operation):
-                for headers in (right, {"Authorization": f"Bearer {CANARY}"}, right | {"Idempotency-Key": CANARY}):
-                    answer = CLIENT.request(method, address + path, headers=headers, **more)
-                    errors += [answer.text] if answer.status_code >= 400 else []
+        lines, reader = reading(process)
+        errors = [text for _, text in errors_of(address, purchase, right)]
         metrics = CLIENT.get(f"{address}/metrics", headers=right).text
         process.send_signal(signal.SIGTERM)
-        log = process.communicate(timeout=20)[1]
+        reader.join(20)
+    log = "".join(lines)
     assert len(errors) > 50
     assert ("/v1/customers/{customer_id}" in log, CANARY in log, key in log) == (True, False, False)
     assert ("barista_requests_total" in metrics, CANARY in metrics) == (True, False)
     assert [text for text in errors if CANARY in text] == []
+
+
+def test_no_log_line_metric_or_error_of_an_outage_holds_a_canary(impatient, make_workspace, postgres, purchase):
+    """The same with the database lost after it was told of a canary: what fails then names nobody either."""
+    database = postgres.new_database().partition("?")[0].rpartition("/")[2]
+    right = {"Authorization": "Bearer " + "k" * 43}
+    with fault_proxy(postgres.socket) as proxy:
+        where = f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/{database}?sslmode=disable&gssencmode=disable"
+        environment = {"DATABASE_URL": where, "BARISTA_API_KEY": "k" * 43}
+        with serving(make_workspace(), "--log-level", "debug", **environment) as (process, address):
+            lines, reader = reading(process)
+            told = CLIENT.post(f"{address}/v1/events", headers=right, json={"events": [purchase(CANARY, MAIL)]})
+            proxy.set("down")
+            errors = list(errors_of(address, purchase, right))
+            metrics = CLIENT.get(f"{address}/metrics", headers=right).text
+            process.send_signal(signal.SIGTERM)
+            reader.join(20)
+    log, texts = "".join(lines), [text for _, text in errors]
+    assert (told.status_code, {401, 404, 422, 503} <= {status for status, _ in errors}) == (200, True)
+    assert ("database lost" in log, "barista_requests_total" in metrics) == (True, True)
+    assert [text[:200] for text in (log, metrics, *texts) if CANARY in text or "k" * 43 in text] == []
 
 
 def test_no_span_holds_a_canary(make_workspace, purchase):
@@ -107,9 +146,7 @@ def test_no_log_line_metric_or_error_holds_a_canary_of_a_token(tmp_path, purchas
         process,
         where,
     ):
-        lines: list[str] = []
-        reader = Thread(target=lambda: lines.extend(process.stderr))  # a full pipe would hold the service up
-        reader.start()
+        lines, reader = reading(process)
         for operation in known_operations():
             for (method, path, more), text in product(requests(purchase, operation), shown):
                 headers = {"Authorization": f"Bearer {text}"}

@@ -210,6 +210,18 @@ def test_a_misspelt_key_is_answered_with_the_likely_one(shared):
     assert answer["errors"][0]["detail"] == "Unknown key 'serach', perhaps 'search' was meant."
 
 
+@pytest.mark.parametrize(("key", "repeated"), [("canary47", "canary47"), ("canary-4711@example.org", "canary-4…")])
+def test_of_an_unknown_key_the_beginning_is_repeated(shared, key, repeated):
+    """Eight characters find it; an address that was sent as a key is not answered with itself."""
+    body = shared.http.post("/v1/recommendations", json={"customer_id": "a", "context": {key: 1}})
+    query = shared.http.get("/v1/customers", params={key: "1"})
+    faults = [each.json()["errors"][0] for each in (body, query)]
+    said = f"Unknown key '{repeated}'."
+    assert [(each["detail"], each["found"]) for each in faults] == [(said, f"the key '{repeated}'")] * 2
+    assert [each["pointer"] for each in faults] == [f"/context/{repeated}", f"/{repeated}"]
+    assert len(key) <= 8 or key[:9] not in body.text + query.text
+
+
 def test_where_no_key_is_known_it_says_so(shared):
     """A path without a query takes no key."""
     assert shared.http.get("/v1/models?verbose=1").json()["errors"][0]["expected"] == "no key"

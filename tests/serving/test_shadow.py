@@ -51,12 +51,44 @@ def test_what_a_challenger_would_answer_is_told(challenged):
 
 
 def test_the_difference_is_that_of_the_two_models(challenged):
-    """One scores request: champion's and challenger's probability, and how far they are apart."""
+    """One scores request; afterwards the challenger is made champion, and answers what was told of it."""
     shown = challenged.scores()["churn"]["probability"]
     assert wait_for(lambda: told(challenged)["challengers"][1]["requests"] == 1)
     churn = told(challenged)["challengers"][1]
-    expected = pytest.approx(abs(churn["challenger_score"] - churn["champion_score"]))
-    assert (churn["champion_score"], churn["difference"]) == (shown, expected)
+    as_champion = served(challenged, "churn", challenged.scores, lambda said: said["churn"])["churn"]["probability"]
+    expected = tuple(map(pytest.approx, (shown, as_champion, abs(as_champion - shown))))
+    assert as_champion != shown
+    assert (churn["champion_score"], churn["challenger_score"], churn["difference"]) == expected
+
+
+def test_overlap_and_correlation_are_those_of_the_two_models(challenged):
+    """Two offers of five are asked for; afterwards the challenger is made champion, and ranks as was told of it."""
+
+    def ask():
+        return challenged.offers(n=2)
+
+    shown = ranked(challenged, ask())
+    assert wait_for(lambda: told(challenged)["challengers"][0]["requests"] == 1)
+    offers = told(challenged)["challengers"][0]
+    as_champion = ranked(challenged, served(challenged, "offers", ask, lambda said: said))
+    places = [[order.index(item) for item in sorted(shown)] for order in (shown, as_champion)]
+    expected = len({*shown[:2]} & {*as_champion[:2]}) / 2, np.corrcoef(*places)[0, 1]
+    assert shown != as_champion
+    assert (offers["overlap"], offers["rank_correlation"]) == tuple(map(pytest.approx, expected))
+
+
+def served(service, name, ask, part):
+    """The answer of the challenger of a model once it is the champion; `part` of an answer names the version."""
+    (service.workspace.bundles / name / "challenger").unlink()
+    replace_text(service.workspace.bundles / name / "champion", "2")
+    assert wait_for(lambda: part(ask())["model_version"].startswith("2-"))
+    return ask()
+
+
+def ranked(service, answer):
+    """All items that were ranked for an answer, best first, as its record has them."""
+    found = service.http.get(f"/v1/decisions/{answer['decision_id']}").json()["candidates"]
+    return [each["item_id"] for each in found]
 
 
 def test_a_challenger_is_never_shown(challenged):

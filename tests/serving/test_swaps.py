@@ -1,8 +1,10 @@
 """Models change while it serves: bad ones are refused, good ones are swapped whole."""
 
+import re
 import shutil
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,13 +15,15 @@ from structlog.testing import capture_logs
 from recsys.data.files import replace_text
 from recsys.errors import BundleError
 from recsys.models.bundle import write_bundle
-from recsys.testing.published import linear_content
+from recsys.testing.published import linear_content, publish_models
 from serving import canary
 from serving.answers import open_answers
 from serving.canary import BundleKillsProcess, RefusedByCanary, try_bundle
 from serving.http.state import State
 from tests.faults.bad_bundles import KEY, KINDS, make_bad, write_good
 from tests.serving.test_state import wait_for
+
+STAGES_OF_AN_OFFER = ("state", "policy", "candidates", "ranking", "log")
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,36 @@ def test_a_refusal_is_told_by_readiness_and_metric_and_heals(workspace, serve):
     assert wait_for(lambda: 'barista_refusals_total{reason="UnsignedBundle"}' in service.http.get("/metrics").text)
     replace_text(workspace.bundles / "churn" / "champion", "1")
     assert wait_for(lambda: service.http.get("/health/ready").json()["status"] == "ok")
+
+
+def seconds_told(service, name):
+    """Count and sum of a metric of durations, by its label; of one without a label by ""."""
+    found: dict[str, dict[str, float]] = {}
+    for line in service.http.get("/metrics").text.splitlines():
+        row = re.fullmatch(rf'barista_{name}_seconds_(count|sum)(?:{{stage="(\w+)"}})? (\S+)', line)
+        if row:
+            found.setdefault(row[2] or "", {})[row[1]] = float(row[3])
+    return {label: (each["count"], each["sum"]) for label, each in found.items()}
+
+
+def test_metrics_tell_how_long_each_stage_of_an_offer_took(service):
+    """After one offer every stage of it is counted once; together they took no longer than the client waited."""
+    begun = time.perf_counter()
+    service.offers()
+    waited = time.perf_counter() - begun
+    told = seconds_told(service, "stage")
+    assert {stage: count for stage, (count, _) in told.items() if count} == dict.fromkeys(STAGES_OF_AN_OFFER, 1)
+    assert all(told[stage][1] > 0 for stage in STAGES_OF_AN_OFFER)
+    assert sum(took for _, took in told.values()) <= waited
+
+
+def test_metrics_tell_how_long_a_swap_took(service):
+    """None before the first; then one, which took no longer than until it was seen."""
+    before, begun = seconds_told(service, "swap"), time.perf_counter()
+    publish_models(service.workspace.directory, ["churn"], version="2", seed=9)
+    assert wait_for(lambda: seconds_told(service, "swap")[""][0] > 0)
+    count, took = seconds_told(service, "swap")[""]
+    assert (before, count, 0 < took <= time.perf_counter() - begun) == ({"": (0, 0)}, 1, True)
 
 
 def test_a_champion_that_is_not_there_is_no_model_less(workspace):

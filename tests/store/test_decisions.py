@@ -63,6 +63,14 @@ def test_the_last_use_of_a_snapshot_is_its_newest_decision(store):
     assert (store.last_use("s1"), store.last_use("s2"), store.last_use("s3")) == (30, 99, None)
 
 
+def test_the_last_uses_of_snapshots_by_decisions_that_wait(journal):
+    """Of all files of the journal, own and left ones, in whatever sequence they were written."""
+    for records in ([decision(1, 30), decision(2, 10)], [decision(3, 20), decision(4, 99, "s2")]):
+        journal.append(records)
+        journal.release()
+    assert journal.last_uses() == {"s1": 30, "s2": 99}
+
+
 def test_decision_ids_sort_by_time():
     """New rows go to the end of the index."""
     assert sorted([new_decision_id(3.0), new_decision_id(1.0), new_decision_id(2.0)])[0].startswith(f"{1000:012x}")
