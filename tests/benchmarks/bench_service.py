@@ -15,9 +15,10 @@ import numpy as np
 
 from recsys.decisioning import OfferRequest
 from recsys.decisioning.recommend import rank
+from recsys.models.forest import Forest
 from recsys.settings import load_settings
 from recsys.workspace import Workspace
-from tests.benchmarks.champion import enlarge_champion
+from tests.benchmarks.champion import LEAST_TREES, Size, enlarge_champion
 from tests.benchmarks.in_process import InProcess, times_of
 from tests.benchmarks.load import Asked, Seen, load
 from tests.benchmarks.measure import figure, milliseconds
@@ -32,6 +33,9 @@ SECONDS = 1.2
 ANSWERS = 1_500
 """How many answers are timed in process."""
 
+LEAST_LEAVES, LEAST_FEATURES = 31, 35
+"""What a tree of the champion that is timed may have at least, and what it reads."""
+
 CANDIDATES = 200
 """How many candidates an answer that is timed ranks at least."""
 
@@ -40,7 +44,8 @@ def run(workspace: Path) -> list[dict[str, Any]]:
     """All figures of the service."""
     with copied(workspace) as case:
         enlarge_champion(case.directory)
-        return [*_data(case), *_ratios(case), *_in_process(case), *_start_and_memory(case), *_loaded(case)]
+        told = [*_data(case), *_champion(case)]
+        return [*told, *_ratios(case), *_in_process(case), *_start_and_memory(case), *_loaded(case)]
 
 
 def _data(case: Case) -> list[dict[str, Any]]:
@@ -60,6 +65,20 @@ def _data(case: Case) -> list[dict[str, Any]]:
     return [
         figure("data of the figures below", told, "", COMMAND),
         figure(name, fewest, "", COMMAND, at_least=CANDIDATES),
+    ]
+
+
+def _champion(case: Case) -> list[dict[str, Any]]:
+    """How large the champion of offers is that answers below."""
+    serving = Workspace.open(load_settings(workspace=case.directory, clock="snapshot")).load_serving()
+    assert serving.offers is not None
+    assert isinstance(serving.offers.ranker, Forest)
+    size = Size.of(serving.offers.ranker)
+    return [
+        figure("champion of offers: trees", size.trees, "", COMMAND, at_least=LEAST_TREES),
+        figure("champion of offers: leaves of its largest tree", size.most_leaves, "", COMMAND, at_least=LEAST_LEAVES),
+        figure("champion of offers: leaves of a tree, mean", size.mean_leaves, "", COMMAND),
+        figure("champion of offers: features of a row", size.features, "", COMMAND, at_least=LEAST_FEATURES),
     ]
 
 
