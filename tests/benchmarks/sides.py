@@ -108,9 +108,9 @@ def running(command: Sequence[str], **environment: str) -> Iterator[Side]:
         process.wait(30)
 
 
-def service(case: Case, *options: str, **environment: str) -> AbstractContextManager[Side]:
-    """The service on a free port."""
-    given = ["serving", "--workspace", str(case.directory), "--clock", "snapshot", "--port", "0", *options]
+def service(case: Case, *options: str, module: str = "serving", **environment: str) -> AbstractContextManager[Side]:
+    """The service on a free port, or a `module` that stands in for it."""
+    given = [module, "--workspace", str(case.directory), "--clock", "snapshot", "--port", "0", *options]
     return running(given, **environment)
 
 
