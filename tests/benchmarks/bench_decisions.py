@@ -1,15 +1,8 @@
-"""What the durable record of every decision costs: the service with and without it, 16 connections, taken in turns."""
+"""What the durable record of every decision costs: the service with and without it, 16 connections, taken in turns.
 
-import asyncio
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+Both are asked with a key and answer by the enlarged champion, as for the figures of the service.
+"""
+
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +11,11 @@ import numpy as np
 
 from recsys.settings import load_settings
 from recsys.workspace import Workspace
+from tests.benchmarks.champion import enlarge_champion
+from tests.benchmarks.load import Asked, load
 from tests.benchmarks.measure import figure
+from tests.benchmarks.service_load import OFFERS
+from tests.benchmarks.sides import Case, Side, copied, service
 
 COMMAND = "make bench BENCH=decisions"
 CONNECTIONS = 16
@@ -26,11 +23,9 @@ SECONDS = 2.0
 ROUNDS = 12
 
 
-class Side(NamedTuple):
-    """A running service and what was seen of it: CPU a request [ms], requests a second, times [ms]."""
+class Seen(NamedTuple):
+    """What was seen of a side, round by round: CPU a request [ms], requests a second; times of all [ms]."""
 
-    pid: int
-    port: int
     cpu: list[float]
     rate: list[float]
     times: list[float]
@@ -38,16 +33,11 @@ class Side(NamedTuple):
 
 def run(workspace: Path) -> list[dict[str, Any]]:
     """Load both in turns and compare medians."""
-    with _copied(workspace) as place, _served(place, "yes") as kept, _served(place, "no") as free:
-        bodies = _bodies(place)
-        for side in (kept, free):
-            _load(side, bodies, 2.0)
-            for seen in (side.cpu, side.rate, side.times):
-                seen.clear()
-        for _ in range(ROUNDS):
-            for side in (kept, free):
-                _load(side, bodies, SECONDS)
-        size = _record_bytes(place)
+    with copied(workspace) as case:
+        enlarge_champion(case.directory)
+        with service(case) as keeps, service(case, module="tests.benchmarks.unrecorded_service") as forgets:
+            kept, free = _loaded(case, keeps, forgets)
+        size = _record_bytes(case.directory)
     cpu = float(np.median(np.array(kept.cpu) / np.array(free.cpu)) - 1) * 100
     rate = float(1 - np.median(np.array(kept.rate) / np.array(free.rate))) * 100
     return [
@@ -67,81 +57,30 @@ def _m(values: list[float]) -> float:
     return float(np.median(values))
 
 
-@contextmanager
-def _copied(workspace: Path) -> Iterator[Path]:
-    """A workspace with the same snapshot and models and an empty database, on the same disk."""
-    with tempfile.TemporaryDirectory(dir=workspace.resolve().parent, prefix=".bench-") as place:
-        for name in ("snapshots", "bundles"):
-            shutil.copytree(workspace / name, Path(place) / name)
-        yield Path(place)
+def _loaded(case: Case, *sides: Side) -> list[Seen]:
+    """What is seen of each side while all are loaded in turns; the first round only warms up."""
+    seen = [Seen([], [], []) for _ in sides]
+    for number in range(ROUNDS + 1):
+        for side, its in zip(sides, seen, strict=True):
+            cpu, rate, times = _asked(case, side)
+            if number:
+                its.cpu.append(cpu)
+                its.rate.append(rate)
+                its.times.extend(times)
+    return seen
 
 
-@contextmanager
-def _served(workspace: Path, recorded: str) -> Iterator[Side]:
-    command = [sys.executable, "-m", "tests.benchmarks.recorded_service", str(workspace), recorded]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout is not None
-    line = ""
-    while not line.startswith("http"):
-        line = process.stdout.readline()
-    try:
-        yield Side(process.pid, int(line.rpartition(":")[2]), [], [], [])
-    finally:
-        process.communicate("")
+def _asked(case: Case, side: Side) -> tuple[float, float, list[float]]:
+    """CPU a request [ms], requests a second and times [ms] of a side that is asked as fast as it answers.
 
-
-def _bodies(workspace: Path) -> list[bytes]:
-    """Requests of random customers."""
-    snapshot = Workspace.open(load_settings(workspace=workspace)).current_snapshot()
-    draw = np.random.default_rng(2).integers(0, len(snapshot.customers), 2_000)
-    return [json.dumps({"customer_id": snapshot.customers[int(i)]}).encode() for i in draw]
-
-
-def _load(side: Side, bodies: list[bytes], seconds: float) -> None:
-    """Ask as fast as answers come and note what it took."""
-    before, start = _cpu(side.pid), time.perf_counter()
-    times = asyncio.run(_ask_all(side.port, bodies, seconds))
-    side.cpu.append((_cpu(side.pid) - before) / len(times) * 1000)
-    side.rate.append(len(times) / (time.perf_counter() - start))
-    side.times.extend(times)
-
-
-async def _ask_all(port: int, bodies: list[bytes], seconds: float) -> list[float]:
-    end = time.perf_counter() + seconds
-    asking = (_ask(port, bodies[k::CONNECTIONS], end) for k in range(CONNECTIONS))
-    return [each for times in await asyncio.gather(*asking) for each in times]
-
-
-async def _ask(port: int, bodies: list[bytes], end: float) -> list[float]:
-    """One connection kept alive; times of its answers [ms]."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    times = []
-    while time.perf_counter() < end:
-        body = bodies[len(times) % len(bodies)]
-        head = b"POST /v1/recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        start = time.perf_counter()
-        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(answer.decode())
-        fields = dict(line.lower().split(b": ", 1) for line in answer.split(b"\r\n")[1:-2])
-        await reader.readexactly(int(fields[b"content-length"]))
-        times.append((time.perf_counter() - start) * 1000)
-    writer.close()
-    return times
-
-
-def _cpu(pid: int) -> float:
-    """CPU time of a process so far [s]."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    Raises:
+        RuntimeError: an answer was not 200.
+    """
+    before = side.cpu()
+    found = load(Asked(side.port, SECONDS, [OFFERS], case.bodies, case.key, CONNECTIONS))
+    if set(found.statuses) != {"200"}:
+        raise RuntimeError(f"answers other than 200: {found.statuses}")
+    return (side.cpu() - before) / len(found.times) * 1000, len(found.times) / found.seconds, found.times
 
 
 def _record_bytes(workspace: Path) -> float:

@@ -15,19 +15,28 @@ import numpy as np
 
 from recsys.decisioning import OfferRequest
 from recsys.decisioning.recommend import rank
+from recsys.models.forest import Forest
 from recsys.settings import load_settings
 from recsys.workspace import Workspace
-from tests.benchmarks.champion import enlarge_champion
+from tests.benchmarks.champion import LEAST_TREES, Size, enlarge_champion
+from tests.benchmarks.in_process import InProcess, times_of
 from tests.benchmarks.load import Asked, Seen, load
 from tests.benchmarks.measure import figure, milliseconds
 from tests.benchmarks.service_load import OFFERS, under_load
-from tests.benchmarks.sides import Case, Side, copied, foreign, pss_mb, service, twin, workers_of
+from tests.benchmarks.sides import NATIVE, Case, Side, copied, foreign, pss_mb, service, twin, workers_of
 
 COMMAND = "make bench-service"
 JSON = {"Content-Type": "application/json"}
 CONNECTIONS = 16
 ROUNDS = 7
+NONE = "none"
 SECONDS = 1.2
+ANSWERS = 1_500
+"""How many answers are timed in process."""
+
+LEAST_LEAVES, LEAST_FEATURES = 31, 35
+"""What a tree of the champion that is timed may have at least, and what it reads."""
+
 CANDIDATES = 200
 """How many candidates an answer that is timed ranks at least."""
 
@@ -36,7 +45,8 @@ def run(workspace: Path) -> list[dict[str, Any]]:
     """All figures of the service."""
     with copied(workspace) as case:
         enlarge_champion(case.directory)
-        return [*_data(case), *_ratios(case), *_in_process(case), *_start_and_memory(case), *_loaded(case)]
+        told = [*_data(case), *_champion(case)]
+        return [*told, *_ratios(case), *_in_process(case), *_start_and_memory(case), *_loaded(case)]
 
 
 def _data(case: Case) -> list[dict[str, Any]]:
@@ -59,6 +69,20 @@ def _data(case: Case) -> list[dict[str, Any]]:
     ]
 
 
+def _champion(case: Case) -> list[dict[str, Any]]:
+    """How large the champion of offers is that answers below."""
+    serving = Workspace.open(load_settings(workspace=case.directory, clock="snapshot")).load_serving()
+    assert serving.offers is not None
+    assert isinstance(serving.offers.ranker, Forest)
+    size = Size.of(serving.offers.ranker)
+    return [
+        figure("champion of offers: trees", size.trees, "", COMMAND, at_least=LEAST_TREES),
+        figure("champion of offers: leaves of its largest tree", size.most_leaves, "", COMMAND, at_least=LEAST_LEAVES),
+        figure("champion of offers: leaves of a tree, mean", size.mean_leaves, "", COMMAND),
+        figure("champion of offers: features of a row", size.features, "", COMMAND, at_least=LEAST_FEATURES),
+    ]
+
+
 def fewest_ranked(answers: Sequence[Mapping[str, Any]]) -> int:
     """Candidates of the answer that ranks the fewest; raises RuntimeError if they are too few to be timed."""
     fewest = min(int(answer["candidates"]) for answer in answers)
@@ -73,8 +97,10 @@ def _loaded(case: Case) -> list[dict[str, Any]]:
 
 
 def _in_process(case: Case) -> list[dict[str, Any]]:
-    """One recommendation without HTTP, and its trees beside LightGBM's own."""
+    """One recommendation without a network, what of it is the ranking, and its trees beside LightGBM's own."""
     import lightgbm
+
+    whole = times_of(InProcess(str(case.directory), case.key, case.bodies, ANSWERS))
 
     opened = Workspace.open(load_settings(workspace=case.directory, clock="snapshot"))
     serving = opened.load_serving()
@@ -86,7 +112,7 @@ def _in_process(case: Case) -> list[dict[str, Any]]:
         customer = next(ids)
         rank(serving, OfferRequest(customer), events.orders_of(customer), as_of)
 
-    offers = milliseconds(one, 1_500)
+    ranking = milliseconds(one, ANSWERS)
     X, booster = serving.desk().X, lightgbm.Booster(model_str=ranker.text)  # type: ignore[attr-defined]
     check_scores(ranker.raw(X), booster.predict(X, raw_score=True, num_threads=1))
     ours, theirs = [], []
@@ -96,7 +122,8 @@ def _in_process(case: Case) -> list[dict[str, Any]]:
     trees = f"{ranker.n_trees} trees, 200 rows"  # type: ignore[attr-defined]
     ratio = float(np.median(np.array(theirs) / np.array(ours)))
     return [
-        figure("one recommendation in process with its tail read, p50", _middle(offers), "ms", COMMAND, at_most=1.5),
+        figure("one recommendation in process, from key to record, p50", _middle(whole), "ms", COMMAND, at_most=1.5),
+        figure("of it the ranking with its tail read, p50", _middle(ranking), "ms", COMMAND),
         figure(f"Booster.predict over the tree kernel, {trees}", ratio, "times", COMMAND, at_least=4),
     ]
 
@@ -113,14 +140,14 @@ def _start_and_memory(case: Case) -> list[dict[str, Any]]:
         cold = side.ready
         load(_offers(case, side))
         fresh = pss_mb(side.pid)
-    warm, totals = [], {}
+    warm, totals, strange = [], {}, set()
     for workers in (1, 1, 1, 2, 3):
         with service(case, "--workers", str(workers)) as side:
             warm += [side.ready] if workers == 1 else []
             for _ in range(workers):
                 load(_offers(case, side))
             totals[workers] = sum(pss_mb(pid) for pid in (side.pid, *workers_of(side.pid)))
-            strange = ", ".join(sorted({foreign(pid) for pid in (side.pid, *workers_of(side.pid))}))
+            strange |= {name for pid in (side.pid, *workers_of(side.pid)) for name in foreign(pid)}
     return [
         figure("from start to ready, kernels compiled before, median of 3", _middle(warm), "s", COMMAND, at_most=2.5),
         figure("the same on a machine that never compiled them", cold, "s", COMMAND),
@@ -128,7 +155,7 @@ def _start_and_memory(case: Case) -> list[dict[str, Any]]:
         figure("the same on a machine that never compiled kernels", fresh, "MB", COMMAND, at_most=250),
         figure("a second worker, memory it adds", totals[2] - totals[1], "MB", COMMAND, at_most=60),
         figure("a third worker, memory it adds", totals[3] - totals[2], "MB", COMMAND, at_most=60),
-        figure("mlflow, pandas, sklearn or lightgbm mapped by a worker", strange, "", COMMAND),
+        figure(f"{', '.join(NATIVE)}: mapped by a worker", ", ".join(sorted(strange)) or NONE, "", COMMAND, said=NONE),
     ]
 
 

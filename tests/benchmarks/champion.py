@@ -1,9 +1,13 @@
-"""A champion of offers with as many trees as the figures of the service are asked for."""
+"""A champion of offers with as many trees as the figures of the service are asked for, and how large it is."""
 
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from recsys.data.files import read_text, replace_text
 from recsys.models.bundle import read_bundle, write_bundle
+from recsys.models.forest import Forest
 from recsys.settings import load_settings
 from recsys.workspace import Workspace
 from training.fits import MODEL
@@ -12,6 +16,21 @@ from training.tables import Pasts
 from training.windows import first_order, plan_training
 
 LEAST_TREES = 200
+
+
+class Size(NamedTuple):
+    """How large a forest is: its trees, the leaves of the largest and of one on average, the features of a row."""
+
+    trees: int
+    most_leaves: int
+    mean_leaves: float
+    features: int
+
+    @classmethod
+    def of(cls, forest: Forest) -> "Size":
+        """The size of a forest."""
+        leaves = np.diff(forest.trees.first) + 1
+        return cls(forest.n_trees, int(leaves.max()), float(leaves.mean()), len(forest.feature_names))
 
 
 def enlarge_champion(directory: Path, trees: int = LEAST_TREES) -> None:

@@ -34,14 +34,17 @@ def figure(
     *,
     at_most: float | None = None,
     at_least: float | None = None,
+    said: str | None = None,
     split: str | None = None,
 ) -> dict[str, Any]:
-    """One measured figure beside what is asked of it."""
+    """One measured figure beside what is asked of it: a bound, or the text it is to be."""
     asked, holds = None, None
     if at_most is not None:
         asked, holds = f"≤ {at_most:g}", bool(float(value) <= at_most)
     if at_least is not None:
         asked, holds = f"≥ {at_least:g}", bool(float(value) >= at_least)
+    if said is not None:
+        asked, holds = said, value == said
     return {
         "name": name,
         "value": value if isinstance(value, str) else float(f"{value:.4g}"),

@@ -108,9 +108,9 @@ def running(command: Sequence[str], **environment: str) -> Iterator[Side]:
         process.wait(30)
 
 
-def service(case: Case, *options: str, **environment: str) -> AbstractContextManager[Side]:
-    """The service on a free port."""
-    given = ["serving", "--workspace", str(case.directory), "--clock", "snapshot", "--port", "0", *options]
+def service(case: Case, *options: str, module: str = "serving", **environment: str) -> AbstractContextManager[Side]:
+    """The service on a free port, or a `module` that stands in for it."""
+    given = [module, "--workspace", str(case.directory), "--clock", "snapshot", "--port", "0", *options]
     return running(given, **environment)
 
 
@@ -170,8 +170,11 @@ def pss_mb(pid: int) -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
-def foreign(pid: int) -> str:
-    """Which of the libraries that don't belong in a worker have files mapped, or `none`."""
+NATIVE = ("pandas", "sklearn", "lightgbm")
+"""Libraries with machine code that don't belong in a worker. One of Python alone, as MLflow is, is never mapped."""
+
+
+def foreign(pid: int) -> set[str]:
+    """Which of `NATIVE` a process has files mapped of."""
     maps = Path(f"/proc/{pid}/maps").read_text()
-    found = [name for name in ("mlflow", "pandas", "sklearn", "lightgbm") if f"/{name}/" in maps]
-    return ", ".join(found) or "none"
+    return {name for name in NATIVE if f"/{name}/" in maps}

@@ -1,5 +1,7 @@
-"""What the benchmark of the service refuses to time: a twin with less to write, wrong scores, few candidates."""
+"""What the benchmark of the service refuses to time, as a twin with less to write, and what it sees mapped."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ from starlette.testclient import TestClient
 
 from serving.http.examples import EXAMPLES
 from tests.benchmarks.bench_service import check_same, check_scores, fewest_ranked
+from tests.benchmarks.sides import foreign
 from tests.benchmarks.twins import empty
 
 
@@ -52,3 +55,24 @@ def test_answers_that_rank_fewer_candidates_are_not_timed() -> None:
     assert fewest_ranked([{"candidates": 200}, {"candidates": 200}]) == 200
     with pytest.raises(RuntimeError, match="ranks 199 candidates"):
         fewest_ranked([{"candidates": 200}, {"candidates": 199}])
+
+
+MAPS = """
+import mmap
+from importlib.util import find_spec
+with open(find_spec("lightgbm").origin, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+    print(flush=True)
+    input()
+"""
+"""A program that has a file of LightGBM mapped until it is told to end."""
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to see what is mapped")
+def test_a_library_that_a_process_has_mapped_is_told() -> None:
+    """By its name, and none that the process has not mapped."""
+    with subprocess.Popen([sys.executable, "-c", MAPS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = foreign(process.pid)
+        process.communicate(b"\n")
+    assert found == {"lightgbm"}

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.benchmarks.figures import FIGURES, faults_of, read_figures, table, write_figures
+from tests.benchmarks.measure import figure
 from tests.docs.generating import regenerated
 
 FIGURE = {
@@ -27,6 +28,13 @@ def test_figure_files_are_well_formed(name: str) -> None:
 def test_a_table_shows_the_figure_and_its_bound() -> None:
     """A row says what was measured, what was asked and whether it holds."""
     assert table([FIGURE]).splitlines()[-1] == "| opening | 0.00512 s | ≤ 10 ms | yes |  | 2026-01-01 |"
+
+
+@pytest.mark.parametrize(("value", "holds"), [("none", True), ("pandas", False)])
+def test_a_text_is_held_against_the_one_asked_for(value: str, holds: bool) -> None:
+    """What was found in words is asked for in words."""
+    told = figure("mapped by a worker", value, "", "make bench-service", said="none")
+    assert (told["value"], told["asked"], told["holds"]) == (value, "none", holds)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,8 @@ import httpx
 
 from recsys.settings import Settings
 from recsys.workspace import Workspace
+
+PROGRAM = ("-m", "serving")
 
 
 @dataclass
@@ -28,13 +30,18 @@ class Acknowledged:
 
 
 def start(
-    workspace: Path, workers: int = 2, address: str | None = None, clock: str = "snapshot", **environment: str
+    workspace: Path,
+    workers: int = 2,
+    address: str | None = None,
+    clock: str = "snapshot",
+    program: Sequence[str] = PROGRAM,
+    **environment: str,
 ) -> tuple[subprocess.Popen[str], str]:
-    """A service process and where it answers."""
+    """A service process and where it answers; `program` is what Python runs."""
     options = ["--workspace", str(workspace), "--port", "0", "--workers", str(workers), "--clock", clock]
     given = {**os.environ, **environment} | ({"DATABASE_URL": address} if address else {})
     process = subprocess.Popen(
-        [sys.executable, "-m", "serving", *options, "--log-level", "error"],
+        [sys.executable, *program, *options, "--log-level", "error"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -21,6 +21,7 @@ _BEGUN = re.compile(r"^(?P<call>\w+)\(\d+<(?P<file>(?:->|[^<>])*)>(?P<text>.*)$"
 _ENDED = re.compile(r"^<\.\.\. (?P<call>\w+) resumed>.*= (?P<result>-?\d+)")
 _RESULT = re.compile(r"= (?P<result>-?\d+)(?: .*)?$")
 _ID = re.compile(r"[0-9a-f]{32}")
+_DIGITS = re.compile(r"[0-9a-f]{16,}")
 
 
 @dataclass
@@ -33,12 +34,13 @@ class Trace:
 
 @dataclass
 class _Reading:
-    """Halves of ids written but not synced by file, halves synced; calls that run, by process."""
+    """Texts written but not synced, by file; ids synced, what is missing of those synced in part; calls that run."""
 
     port: int
     ids: frozenset[str]
     waiting: dict[str, set[str]] = field(default_factory=dict)
     synced: set[str] = field(default_factory=set)
+    missing: dict[str, str] = field(default_factory=dict)
     running: dict[str, tuple[str, str, set[str]]] = field(default_factory=dict)
     found: Trace = field(default_factory=Trace)
 
@@ -47,7 +49,7 @@ class _Reading:
             if f"127.0.0.1:{self.port}->" in file:
                 self._leaves(text)
             return
-        covered = set(self.waiting.get(file, ())) if call in SYNCS else self._halves(text)
+        covered = set(self.waiting.get(file, ())) if call in SYNCS else {text}
         self.running[pid] = (call, file, covered)
 
     def end(self, pid: str, result: int) -> None:
@@ -55,19 +57,34 @@ class _Reading:
         if result < 0 or not call:
             return
         if call in SYNCS:
-            self.synced |= covered
+            self._sync("\n".join(covered))
             self.waiting[file] = self.waiting.get(file, set()) - covered
         else:
             self.waiting.setdefault(file, set()).update(covered)
 
-    def _halves(self, text: str) -> set[str]:
-        """First and last halves of ids in what was written; a page's end may cut one of them."""
-        return {half for each in self.ids for half in (each[:16], each[16:]) if half in text}
+    def _sync(self, text: str) -> None:
+        """Note the ids in a text that is on the disk now: whole, or both pieces of one that a page's end cut."""
+        digits = "\n".join(_DIGITS.findall(text))  # a small part of it, for it is searched for every id
+        for each in self.ids - self.synced:
+            missing = self.missing.get(each) or _missing(each, digits)
+            if each in digits or (missing != each and missing in text):
+                self.synced.add(each)
+            elif missing != each:
+                self.missing[each] = missing
 
     def _leaves(self, text: str) -> None:
         for each in set(_ID.findall(text)) & self.ids:
-            safe = each[:16] in self.synced or each[16:] in self.synced
-            (self.found.safe if safe else self.found.early).add(each)
+            (self.found.safe if each in self.synced else self.found.early).add(each)
+
+
+def _missing(each: str, text: str) -> str:
+    """What `text` lacks of an id of which it holds the beginning or the end, at least half; else all of the id."""
+    half = len(each) // 2
+    if each[:half] in text:
+        return next(each[k:] for k in range(len(each), half - 1, -1) if each[:k] in text)
+    if each[half:] in text:
+        return next(each[:k] for k in range(half + 1) if each[k:] in text)
+    return each
 
 
 def read_trace(lines: Iterable[str], port: int, ids: Iterable[str]) -> Trace:

@@ -7,7 +7,7 @@ import pytest
 
 from recsys.store import Database
 from tests.faults.asking import acknowledged
-from tests.faults.killing import start
+from tests.faults.killing import PROGRAM, start
 from tests.faults.tracing import read_trace, traced, tree
 from tests.postgres import running_postgres
 
@@ -19,8 +19,10 @@ def postgres_that_syncs():
         yield server
 
 
-ID = "0123456789abcdef0123456789abcdef"
+ID = "0123456789abcdeffedcba9876543210"
 WRITE = f'7 1.0 pwrite64(5</w/b.db-wal>, "…{ID}…", 4096, 0) = 4096'
+CUT = f'7 1.0 pwrite64(5</w/b.db-wal>, "…{ID[:20]}", 4096, 0) = 4096'
+REST = f'7 1.0 pwrite64(5</w/b.db-wal>, "{ID[20:]}…", 4096, 4096) = 4096'
 SYNC = "7 2.0 fdatasync(5</w/b.db-wal>) = 0"
 SEND = f'7 3.0 sendto(9<TCP:[127.0.0.1:80->127.0.0.1:99]>, "HTTP/1.1 200 {ID}", 40, 0, NULL, 0) = 40'
 BEGIN = "8 2.0 fdatasync(5</w/b.db-wal> <unfinished ...>"
@@ -39,6 +41,12 @@ FAILED = "8 4.0 <... fdatasync resumed>)             = -1 EIO (Input/output erro
         ([BEGIN, WRITE, END, SEND], True),
         ([SYNC, SEND], True),
         ([WRITE, SYNC.replace("b.db-wal", "b.db"), SEND], True),
+        ([CUT, REST, SYNC, SEND], False),
+        ([REST, CUT, SYNC, SEND], False),
+        ([CUT, SYNC, REST, SYNC, SEND], False),
+        ([CUT, SYNC, REST, SEND, SYNC], True),
+        ([CUT, SYNC, SEND], True),
+        ([CUT.replace(ID[:20], ID[:16]), SYNC, REST.replace(ID[20:], ID[16:]), SEND], True),
     ],
     ids=[
         "synced",
@@ -49,6 +57,12 @@ FAILED = "8 4.0 <... fdatasync resumed>)             = -1 EIO (Input/output erro
         "begun before",
         "not written",
         "other file",
+        "cut",
+        "cut, end first",
+        "cut, synced one after the other",
+        "cut, end not synced",
+        "cut, end not written",
+        "halves, one not synced",
     ],
 )
 def test_a_trace_tells_an_answer_that_left_too_early(lines, early):
@@ -57,9 +71,9 @@ def test_a_trace_tells_an_answer_that_left_too_early(lines, early):
     assert (found.safe, found.early) == ((set(), {ID}) if early else ({ID}, set()))
 
 
-def trace_of(workspace, tmp_path, others=(), address=None, during=nullcontext, **asked):
+def trace_of(workspace, tmp_path, others=(), address=None, during=nullcontext, program=PROGRAM, **asked):
     """Acknowledged ids of a service that was traced in a block of `during`, and what the trace says."""
-    process, where = start(workspace.directory, workers=1, address=address)
+    process, where = start(workspace.directory, workers=1, address=address, program=program)
     try:
         with during():
             acknowledged(where, 1, **asked)  # opens its connections
@@ -77,6 +91,21 @@ def test_sqlite_is_synced_before_the_answer_leaves(make_workspace, tmp_path):
     """Each acknowledged purchase and decision is in the write-ahead log, and the log on the disk, before."""
     ids, found = trace_of(make_workspace(), tmp_path)
     assert (len(ids), found.safe, found.early) == (10, ids, set())
+
+
+CARELESS = """
+import runpy
+from recsys.store import database
+database.SQLITE_PRAGMAS = tuple(each.replace("=FULL", "=OFF") for each in database.SQLITE_PRAGMAS)
+runpy.run_module("serving", run_name="__main__")
+"""
+"""The service with a database that leaves it to the system when its files come to the disk."""
+
+
+def test_a_database_that_does_not_sync_is_told(make_workspace, tmp_path):
+    """With `synchronous=OFF` every acknowledged purchase and decision leaves before it is on the disk."""
+    ids, found = trace_of(make_workspace(), tmp_path, program=("-c", CARELESS))
+    assert (len(ids), found.safe, found.early) == (10, set(), ids)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -1,7 +1,10 @@
-"""Every forest that training puts into a bundle scores as LightGBM scores its text."""
+"""Every forest that training grows scores as LightGBM scores its text."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -11,7 +14,11 @@ from recsys.data.snapshot import Snapshot
 from recsys.evaluation.results import ModelName
 from recsys.models.bundle import read_bundle, write_bundle
 from recsys.models.forest import Forest
+from recsys.samples.subscriptions import PERIOD, simulate_subscriptions
+from tests.training.test_leads import HORIZON, LAST, simulated
+from training.contractual import _period_rows, fit_hazard, known_at
 from training.fits import MODEL
+from training.leads import _features, fit_leads
 from training.models import MODELLING
 from training.pairs import pair_sample
 from training.tables import Pasts
@@ -30,6 +37,27 @@ TREES: dict[ModelName, dict[str, int] | None] = {"offers": {"ranker": 60}, "chur
 ROWS = 2_000
 
 
+def of_leads() -> tuple[Forest, np.ndarray]:
+    """The forest of simulated leads, and the rows (n, f) of those open two weeks later."""
+    leads, _ = simulated()
+    model = fit_leads(leads, LAST - timedelta(days=HORIZON), HORIZON, seed=1)
+    return model.forest, _features(leads.open_at(LAST), leads.touches, LAST, model.columns, model.kinds)
+
+
+def of_contracts() -> tuple[Forest, np.ndarray]:
+    """The forest of simulated contracts, and a row (n, f) for each period they ran through."""
+    base = simulate_subscriptions(n=1_000)
+    hazard = fit_hazard(base.table, base.end, seed=1)
+    return hazard.forest, _period_rows(known_at(base.table, base.end), hazard.columns, base.end, PERIOD)[0]
+
+
+ALONE: dict[str, Callable[[], tuple[Forest, np.ndarray]]] = {"leads": of_leads, "contracts": of_contracts}
+"""Forests that score in the command that grew them, and never are in a bundle."""
+
+
+PARTS = [*((name, part) for name, parts in FORESTS.items() for part in parts), *((name, name) for name in ALONE)]
+
+
 @pytest.fixture(scope="module")
 def pasts(cafe_snapshot: Snapshot) -> Pasts:
     return Pasts(cafe_snapshot)
@@ -37,10 +65,13 @@ def pasts(cafe_snapshot: Snapshot) -> Pasts:
 
 @pytest.fixture(scope="module")
 def trained(pasts: Pasts, tmp_path_factory: pytest.TempPathFactory):
-    """Forests by part and rows (n, f) float32 of the café, for a model; each is trained once."""
+    """Forests by part and rows (n, f) float32 to score, of the café for the models of bundles; each is trained once."""
 
     @cache
-    def train(name: ModelName) -> tuple[dict[str, Forest], np.ndarray]:
+    def train(name: Any) -> tuple[dict[str, Forest], np.ndarray]:
+        if name in ALONE:
+            forest, X = ALONE[name]()
+            return {name: forest}, X
         plan = plan_fit(first_order(pasts.snapshot.history), pasts.snapshot.as_of, MODELLING[name].rules(21))
         contender = MODELLING[name].fit(pasts, plan, seed=1, threads=1, trees=TREES[name]).contender(MODEL)
         assert contender is not None
@@ -80,9 +111,9 @@ def test_training_grows_the_forests_that_are_looked_at(trained) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("name", "part"), [(name, part) for name, parts in FORESTS.items() for part in parts])
-def test_a_trained_forest_scores_as_lightgbm(trained, name: ModelName, part: str, dtype: type) -> None:
-    """Bit for bit on rows of the café, on missing and infinite values and on thresholds, many rows or one."""
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_a_trained_forest_scores_as_lightgbm(trained, name: str, part: str, dtype: type) -> None:
+    """Bit for bit on rows of its kind, on missing and infinite values and on thresholds, many rows or one."""
     forests, X = trained(name)
     booster = lgb.Booster(model_str=forests[part].to_text())
     rows = delicate(X, booster, dtype)
