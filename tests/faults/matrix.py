@@ -158,9 +158,11 @@ ROWS = (
         "faults_bundles",
     ),
     Row(
-        "MLflow is not there at the start, is lost, stalls or answers garbage",
-        "the last good bundles serve; the puller says so in the log and by `barista_registry_reached`, and takes up "
-        "what is new when MLflow is back; an alias moved back answers with the former version's bits",
+        "MLflow is not there at the start, is lost, stalls, is slow, answers garbage, or gives files that break off or "
+        "are a web page",
+        "the last good bundles serve; the puller says so in the log and, but for files that are a web page, by "
+        "`barista_registry_reached`, and takes up what is new when MLflow is back, from a slow one slowly; an alias "
+        "moved back answers with the former version's bits",
         "tests/serving/test_puller.py",
         "faults_mlflow",
     ),
