@@ -108,7 +108,8 @@ ROWS = (
     ),
     Row(
         "single connections to the database are reset",
-        "replaced within the request; nobody notices",
+        "after a single reset the connection is replaced within the request, and nobody notices; under ten resets a "
+        "second much of what needs the database is refused by 503 with `Retry-After`, while offers and scores go on",
         "tests/serving/test_outages.py",
         "faults_outage",
         "connections reset:",
@@ -168,7 +169,8 @@ ROWS = (
     ),
     Row(
         "a challenger is broken, fails or is slow",
-        "no answer differs, none waits; `GET /v1/shadow` says why",
+        "no answer differs and none fails, `GET /v1/shadow` says why; one with 20 times the trees takes time from the "
+        "answers beside it: the slow ones take longer",
         "tests/serving/test_shadow.py",
         "faults_challengers",
     ),
