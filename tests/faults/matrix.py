@@ -63,7 +63,7 @@ ROWS = (
         "the disk of all of Postgres is full, its log too",
         "the same; when the server falls (Postgres does when its log can't grow), as with one that is down, until what "
         "supervises it has started it again",
-        "tests/serving/test_outages.py",
+        "tests/serving/test_full_disk.py",
         "faults_disk_postgres",
         "full disk of Postgres (server):",
     ),
