@@ -183,7 +183,7 @@ ROWS = (
     ),
     Row(
         "requests are malformed",
-        "each is refused with a problem, none with a 5xx",
+        "each is answered as documented, by a problem unless the change left it proper, none by a 5xx",
         "tests/contracts",
         "faults_malformed",
     ),
