@@ -73,6 +73,7 @@ def seeds(number: int) -> tuple[Sent, ...]:
         _post("/v1/events", {"events": [event]}),
         _post("/v1/events", {"events": [event | {"type": "refund"}, event | {"event_id": f"f{number}"}]}, key),
         Sent("GET", f"/v1/customers/{who}/scores?reasons=true".encode()),
+        Sent("GET", f"/v1/customers/{who}/timing?categories=true".encode()),
         Sent("GET", f"/v1/customers/{who}".encode()),
         Sent("GET", f"/v1/customers/{who}/export".encode()),
         Sent("DELETE", f"/v1/customers/x{number % 50}".encode(), (key,)),
@@ -80,6 +81,8 @@ def seeds(number: int) -> tuple[Sent, ...]:
         Sent("GET", b"/v1/items?search=p&limit=7"),
         Sent("GET", b"/v1/decisions/0123456789abcdef0123456789abcdef"),
         Sent("GET", b"/v1/models"),
+        Sent("GET", b"/v1/shadow"),
+        Sent("GET", b"/health/live"),
         Sent("GET", b"/health/ready"),
         Sent("GET", b"/metrics"),
     )

@@ -1,11 +1,12 @@
 """Two thousand spoilt requests (`make faults` sends a hundred thousand), and what a judge of answers must notice."""
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 
-from tests.contracts.malformed import Answer, Judge, Sent, block, patient_app, request, small_state
+from tests.contracts.malformed import Answer, Judge, Sent, block, call, patient_app, request, seeds, small_state
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["open", "keyed"])
@@ -26,6 +27,14 @@ def test_the_requests_are_spoilt_in_every_way():
     assert len(set(sent)) > 480
     assert {each.method for each in sent} >= {"GET", "POST", "DELETE", "PUT"}
     assert sum(b"%" in each.target for each in sent) > 20
+
+
+def test_what_is_spoilt_are_requests_to_every_operation(tmp_path):
+    """Routing brings the proper requests to all operations that the document names."""
+    app = patient_app(small_state(tmp_path / "workspace"))
+    routes = {route.endpoint: route.name for route in app.routes}
+    reached = {routes[asyncio.run(call(app, sent)).endpoint] for sent in seeds(1)}
+    assert reached == {each["operationId"] for path in app.openapi()["paths"].values() for each in path.values()}
 
 
 @pytest.fixture(scope="module")

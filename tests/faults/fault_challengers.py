@@ -1,4 +1,4 @@
-"""Challengers that are broken, fail, wait or are far too large: no answer differs, none waits, and it is said why."""
+"""Challengers that are broken, fail, wait or are far too large: no answer differs or fails, and it is said why."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""MLflow away at the start, lost, stalled or answering garbage: what is answered meanwhile, what is taken up after."""
+"""MLflow away at the start, lost, stalled, slow or giving garbage: what is answered meanwhile, what comes after."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.benchmarks.figures import write_figures
 from tests.benchmarks.measure import figure
 from tests.benchmarks.sides import Case, Side, copied, service
 from tests.faults.bad_bundles import KEY
-from tests.faults.mlflow_faults import KINDS, FaultyMLflow, running_mlflow
+from tests.faults.mlflow_faults import KINDS, SLOW, SPOILT, FaultyMLflow, running_mlflow
 from tests.faults.reading import Read, Said, reading, told
 from tests.faults.swapping import (
     FORESTS,
@@ -60,9 +60,19 @@ class Scene:
     faulty: FaultyMLflow
     champion: str = FORESTS[0]
 
+    @property
+    def other(self) -> str:
+        """The version that is not the champion."""
+        return next(each for each in FORESTS if each != self.champion)
+
+    def forget_other(self) -> None:
+        """Let the cache not hold the other version, so that it has to be downloaded."""
+        for name in TREES:
+            shutil.rmtree(self.case.directory / "bundles" / name / self.other, ignore_errors=True)
+
     def promote_other(self) -> str:
         """Move the aliases of offers and churn to the other version; the version."""
-        self.champion = next(each for each in FORESTS if each != self.champion)
+        self.champion = self.other
         for name in TREES:
             self.registry.promote(name, int(self.champion))
         return self.champion
@@ -79,9 +89,11 @@ class Outcome:
 
     starts: list[float] = field(default_factory=list)
     taken_up: list[float] = field(default_factory=list)
+    slowly: list[float] = field(default_factory=list)
     rolled_back: list[float] = field(default_factory=list)
     polls: list[int] = field(default_factory=list)
     untold: int = 0
+    spoilt: int = 0
     moved: int = 0
     asked: int = 0
     differing: int = 0
@@ -107,6 +119,11 @@ def test_without_its_mlflow_it_serves_the_last_good_champions(tmp_path: Path) ->
                 for kind in KINDS:
                     for _ in range(ROUNDS):
                         _lost(scene, side, kind, seen)
+                for _ in range(ROUNDS):
+                    _slow(scene, side, seen)
+                for kind in SPOILT:
+                    for _ in range(ROUNDS):
+                        _spoilt(scene, side, kind, seen)
         scene.faulty.stop()
     figures = figures_of(seen, expected)
     write_figures("faults_mlflow", figures)
@@ -161,11 +178,41 @@ def _lost(scene: Scene, side: Side, kind: str, seen: Outcome) -> None:
     for name in TREES:  # what is new is not in the cache yet
         shutil.rmtree(scene.case.directory / "bundles" / name / after)
     time.sleep(2 * POLL)
-    with client_of(scene.case, side) as http:
-        seen.moved += not dict.fromkeys(TREES, before).items() <= serving_versions(http).items()
+    seen.moved += not _serves(scene, side, before)
     scene.faulty.set("pass")
     seen.taken_up.append(wait_for_versions(scene.case, side, dict.fromkeys(TREES, after)))
     holds_within(LIMIT, lambda: bool(_reached(scene.case)))
+
+
+def _slow(scene: Scene, side: Side, seen: Outcome) -> None:
+    """A slow MLflow brings what is new, slowly; one that is healed in the middle of it too."""
+    scene.forget_other()
+    scene.faulty.set(SLOW)
+    seen.slowly.append(wait_for_versions(scene.case, side, dict.fromkeys(TREES, scene.promote_other())))
+    scene.forget_other()
+    after = scene.promote_other()
+    time.sleep(2 * POLL)
+    scene.faulty.set("pass")
+    seen.taken_up.append(wait_for_versions(scene.case, side, dict.fromkeys(TREES, after)))
+
+
+def _spoilt(scene: Scene, side: Side, kind: str, seen: Outcome) -> None:
+    """MLflow says that there is a new version, and gives no proper files of it until it is healed."""
+    before = scene.champion
+    scene.forget_other()
+    scene.faulty.set(kind)
+    after = scene.promote_other()
+    seen.spoilt += holds_within(LIMIT, lambda: scene.faulty.spoilt > 0)
+    time.sleep(2 * POLL)
+    seen.moved += not _serves(scene, side, before) or _pointers(scene.case) != {before}
+    scene.faulty.set("pass")
+    seen.taken_up.append(wait_for_versions(scene.case, side, dict.fromkeys(TREES, after)))
+
+
+def _serves(scene: Scene, side: Side, version: str) -> bool:
+    """Whether offers and churn are answered by this version."""
+    with client_of(scene.case, side) as http:
+        return dict.fromkeys(TREES, version).items() <= serving_versions(http).items()
 
 
 def _rolled_back(scene: Scene, side: Side, seen: Outcome) -> None:
@@ -204,19 +251,25 @@ def _metric(case: Case, side: Side) -> bool:
 def figures_of(seen: Outcome, expected: Said) -> list[dict[str, Any]]:
     """What was seen beside what is asked."""
     start, lost, rounds = "MLflow not there or stalled at the start", "MLflow lost", len(KINDS) * ROUNDS
-    read, back = seen.read, "roll back by alias"
-    said = f"of {read.answers}"
+    read, back, spoilt = seen.read, "roll back by alias", len(SPOILT) * ROUNDS
+    said, kinds = f"of {read.answers}", len([*KINDS, SLOW, *SPOILT])
     return [
         figure(f"{start}: slowest of {len(seen.starts)} starts", max(seen.starts), "s", COMMAND),
         figure(f"{start}: answers other than before", seen.differing, f"of {seen.asked}", COMMAND, at_most=0),
-        figure(
-            f"{lost}, {len(KINDS)} kinds {ROUNDS} times each: requests failed", read.failed, said, COMMAND, at_most=0
-        ),
+        figure(f"{lost}, {kinds} kinds {ROUNDS} times each: requests failed", read.failed, said, COMMAND, at_most=0),
         figure(f"{lost}: answers with other bits than their version's", read.mixed(expected), said, COMMAND, at_most=0),
         figure(f"{lost}: longest time without an answer", read.longest_gap, "ms", COMMAND),
         figure(f"{lost}: longest delay of the client itself", max(read.seen.late), "ms", COMMAND),
         figure(f"{lost}: not told by report and metric", seen.untold, f"of {rounds}", COMMAND, at_most=0),
-        figure(f"{lost}: versions that changed meanwhile", seen.moved, f"of {rounds}", COMMAND, at_most=0),
+        figure(
+            f"{lost} or its downloads spoilt: versions that changed meanwhile",
+            seen.moved,
+            f"of {rounds + spoilt}",
+            COMMAND,
+            at_most=0,
+        ),
+        figure(f"{lost}: its downloads spoilt", seen.spoilt, f"times of {spoilt}", COMMAND, at_least=spoilt),
+        figure("MLflow slow: slowest until what is new answers all the same", max(seen.slowly), "s", COMMAND),
         figure(f"{lost}: slowest until what is new answers when it is back", max(seen.taken_up), "s", COMMAND),
         figure(
             f"{back}: polls that ended before the former version was taken", max(seen.polls), "", COMMAND, at_most=1

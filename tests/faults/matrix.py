@@ -63,7 +63,7 @@ ROWS = (
         "the disk of all of Postgres is full, its log too",
         "the same; when the server falls (Postgres does when its log can't grow), as with one that is down, until what "
         "supervises it has started it again",
-        "tests/serving/test_outages.py",
+        "tests/serving/test_full_disk.py",
         "faults_disk_postgres",
         "full disk of Postgres (server):",
     ),
@@ -108,7 +108,8 @@ ROWS = (
     ),
     Row(
         "single connections to the database are reset",
-        "replaced within the request; nobody notices",
+        "after a single reset the connection is replaced within the request, and nobody notices; under ten resets a "
+        "second much of what needs the database is refused by 503 with `Retry-After`, while offers and scores go on",
         "tests/serving/test_outages.py",
         "faults_outage",
         "connections reset:",
@@ -158,15 +159,18 @@ ROWS = (
         "faults_bundles",
     ),
     Row(
-        "MLflow is not there at the start, is lost, stalls or answers garbage",
-        "the last good bundles serve; the puller says so in the log and by `barista_registry_reached`, and takes up "
-        "what is new when MLflow is back; an alias moved back answers with the former version's bits",
+        "MLflow is not there at the start, is lost, stalls, is slow, answers garbage, or gives files that break off or "
+        "are a web page",
+        "the last good bundles serve; the puller says so in the log and, but for files that are a web page, by "
+        "`barista_registry_reached`, and takes up what is new when MLflow is back, from a slow one slowly; an alias "
+        "moved back answers with the former version's bits",
         "tests/serving/test_puller.py",
         "faults_mlflow",
     ),
     Row(
         "a challenger is broken, fails or is slow",
-        "no answer differs, none waits; `GET /v1/shadow` says why",
+        "no answer differs and none fails, `GET /v1/shadow` says why; one with 20 times the trees takes time from the "
+        "answers beside it: the slow ones take longer",
         "tests/serving/test_shadow.py",
         "faults_challengers",
     ),
@@ -179,7 +183,7 @@ ROWS = (
     ),
     Row(
         "requests are malformed",
-        "each is refused with a problem, none with a 5xx",
+        "each is answered as documented, by a problem unless the change left it proper, none by a 5xx",
         "tests/contracts",
         "faults_malformed",
     ),

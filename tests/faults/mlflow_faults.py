@@ -1,4 +1,4 @@
-"""A real MLflow server, and what stands before it and is away, stalls or answers garbage on demand."""
+"""A real MLflow server, and what stands before it and is away, stalls, is slow or answers garbage on demand."""
 
 import os
 import signal
@@ -19,7 +19,22 @@ import httpx
 from tests.serving.test_puller import ANSWERS
 
 KINDS = ("not there", "stall", *ANSWERS)
-"""What may be wrong with an MLflow."""
+"""What may be wrong with an MLflow, whatever it is asked."""
+
+SLOW = "slow"
+"""It answers everything after `DELAY`, and gives files bit by bit."""
+
+SPOILT = ("downloads break off", "downloads are HTML")
+"""It answers everything as it should, but not what a file holds."""
+
+DELAY = 0.5
+"""Before each answer of a slow MLflow; less than its client waits [s]."""
+
+PARTS, PAUSE = 6, 0.3
+"""Parts of a file of a slow MLflow, and the pause before each: in all, longer than its client waits for one [s]."""
+
+DOWNLOADS = "/api/2.0/mlflow-artifacts/artifacts/"
+"""Paths of files begin so."""
 
 STARTED = 120.0
 """How long it may take to start [s]."""
@@ -36,6 +51,7 @@ class FaultyMLflow:
     def __init__(self, upstream: int) -> None:
         self._upstream, self._mode = upstream, "pass"
         self._server: ThreadingHTTPServer | None = None
+        self.spoilt = 0
         self.port = free_port()
         self.set("pass")
 
@@ -45,7 +61,8 @@ class FaultyMLflow:
         return f"http://127.0.0.1:{self.port}"
 
     def set(self, kind: str) -> None:
-        """Be `pass` or one of `KINDS` from now on."""
+        """Be `pass`, `SLOW` or one of `KINDS` or `SPOILT` from now on; `spoilt` counts downloads since then."""
+        self.spoilt = 0
         self._mode = kind
         if kind == "not there":
             self.stop()
@@ -81,16 +98,23 @@ class FaultyMLflow:
         end = time.monotonic() + HELD
         while self._mode == "stall" and time.monotonic() < end:
             time.sleep(0.02)
-        status, content, headers = self._made(asked, body)
+        mode, file = self._mode, asked.path.startswith(DOWNLOADS)
+        if mode == SLOW:
+            time.sleep(DELAY)
+        status, content, headers = ANSWERS[mode] + ({},) if mode in ANSWERS else self._passed(asked, body)
+        if mode == "downloads are HTML" and file:
+            status, content = ANSWERS["html"]
         asked.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             asked.send_header(name, value)
         asked.end_headers()
-        asked.wfile.write(content)
+        if mode == "downloads break off" and file:
+            content = content[: len(content) // 2]
+        for part in _parts(content) if mode == SLOW and file else (content,):
+            asked.wfile.write(part)
+        self.spoilt += file and mode in SPOILT
 
-    def _made(self, asked: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, dict[str, str]]:
-        if self._mode in ANSWERS:
-            return *ANSWERS[self._mode], {}
+    def _passed(self, asked: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         given = {name: value for name, value in asked.headers.items() if name.lower() not in {"host", "connection"}}
         upstream = HTTPConnection("127.0.0.1", self._upstream, timeout=HELD)
         try:
@@ -100,6 +124,14 @@ class FaultyMLflow:
         finally:
             upstream.close()
         return answer.status, content, {name: value for name, value in answer.getheaders() if name.lower() in PASSED}
+
+
+def _parts(content: bytes) -> Iterator[bytes]:
+    """The content in `PARTS`, each after a pause."""
+    size = -(-len(content) // PARTS) or 1
+    for start in range(0, len(content), size):
+        time.sleep(PAUSE)
+        yield content[start : start + size]
 
 
 class Listening(ThreadingHTTPServer):

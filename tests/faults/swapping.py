@@ -1,10 +1,13 @@
 """A service at a constant rate while its champions change: how long it stops answering, and who answered."""
 
 import os
+import re
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +15,7 @@ import httpx
 import numpy as np
 
 from recsys.data.files import read_text, replace_text
-from recsys.models.bundle import write_bundle
+from recsys.models.bundle import read_bundle, write_bundle
 from recsys.testing.published import linear_content
 from recsys.workspace import Workspace
 from tests.benchmarks.load import Asked, Seen, load
@@ -21,6 +24,7 @@ from tests.benchmarks.service_load import OFFERS, peak_of
 from tests.benchmarks.sides import Case, Side, copied, service
 from tests.faults.bad_bundles import KEY, forest_content, ranker_content
 from tests.faults.reading import KNOWING, Read, Said, reading
+from tests.faults.waiting import holds_within
 from tests.faults.workspaces import small_workspace
 
 COMMAND = "make faults FAULTS='-k swaps'"
@@ -34,6 +38,9 @@ GIVEN_UP = 60.0
 SWAPS = 1_000
 LONG_SHARE = 0.3
 """Share of the peak that the many swaps are made at: they take minutes, and a shared machine falls to half its peak."""
+
+NEW = 20
+"""Children that try a champion nobody has opened before while requests come: one of each worker for each swap."""
 
 FORESTS = ("2", "3")
 """Versions of the champions that are forests."""
@@ -53,12 +60,13 @@ class Swapped(NamedTuple):
     seen: Seen
 
 
-class Thousand(NamedTuple):
-    """What was seen of many swaps: how many, the answers, how many of them mix versions."""
+class Forests(NamedTuple):
+    """What was seen of swaps of forests: how many, the answers, how many of them mix versions; children that tried."""
 
     swaps: int
     read: Read
     mixed: int
+    tried: int = 0
 
 
 def swapped(workspace: Path, place: Path, seconds: float) -> Swapped:
@@ -80,7 +88,7 @@ def swapped(workspace: Path, place: Path, seconds: float) -> Swapped:
     return Swapped(swaps, rate, found)
 
 
-def thousand_swapped(place: Path, swaps: int = SWAPS, share: float = LONG_SHARE) -> Thousand:
+def thousand_swapped(place: Path, swaps: int = SWAPS, share: float = LONG_SHARE) -> Forests:
     """Swap offers and churn so many times between two forests each, at `share` of the peak."""
     with copied(forest_workspace(place / "forests").directory) as case:
         expected = {key: said for version in FORESTS for key, said in answers_of(case, version).items()}
@@ -90,7 +98,37 @@ def thousand_swapped(place: Path, swaps: int = SWAPS, share: float = LONG_SHARE)
             with reading(case, side, share * peak_of(case, side)) as read:
                 for number in range(swaps):
                     swap(case, side, dict.fromkeys(TREES, FORESTS[number % 2]))
-    return Thousand(swaps, read, read.mixed(expected))
+    return Forests(swaps, read, read.mixed(expected))
+
+
+def new_swapped(place: Path, workers: int, children: int = NEW) -> Forests:
+    """Swap offers and churn in turn to forests that the service has never seen, at `LONG_SHARE` of the peak."""
+    with copied(forest_workspace(place / "forests").directory) as case:
+        bundles = case.directory / "bundles"
+        expected = {key: said for version in FORESTS for key, said in answers_of(case, version).items()}
+        made = [_new_champion(bundles, number, expected) for number in range(children // workers)]
+        with service(case, "--workers", str(workers), BARISTA_REFRESH_SECONDS="0.05", **SIGNED) as side:
+            rate, before = LONG_SHARE * peak_of(case, side), taken_over(case, side)
+            with trying(side.pid) as tried, reading(case, side, rate) as read:
+                for number, (name, version) in enumerate(made, 1):
+                    point(bundles, {name: version})
+                    _wait_for_all(case, side, before + number * workers)
+    return Forests(len(made), read, read.mixed(expected), len(tried))
+
+
+def _new_champion(bundles: Path, number: int, expected: Said) -> tuple[str, str]:
+    """A bundle with the scores of one of the two forests and a digest of its own; its model and version.
+
+    `expected` learns what it answers. Offers and churn come in turn, each with other scores than the one before it.
+    """
+    name, version = tuple(TREES)[number % 2], str(int(FORESTS[-1]) + 1 + number)
+    forest = FORESTS[number // 2 % 2]
+    content = read_bundle(bundles / name / forest, KEY).content
+    digest = write_bundle(bundles / name / version, replace(content, metrics={"number": number}), KEY)
+    said = {asked: text for (asked, named), text in expected.items() if named.startswith(f"{forest}-")}
+    asked_for = {asked: text for asked, text in said.items() if asked % 2 == number % 2}
+    expected |= {(asked, f"{version}-{digest[:8]}"): text for asked, text in asked_for.items()}
+    return name, version
 
 
 def forest_workspace(place: Path) -> Workspace:
@@ -161,6 +199,57 @@ def wait_for_versions(case: Case, side: Side, versions: Mapping[str, str]) -> fl
     return time.monotonic() - begun
 
 
+def taken_over(case: Case, side: Side) -> int:
+    """How often workers have taken over what was new, all of them together."""
+    with client_of(case, side) as http:
+        found = re.search(r'^barista_swaps_total\{result="loaded"\} (\S+)', http.get("/metrics").text, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+def _wait_for_all(case: Case, side: Side, wanted: int) -> None:
+    """Until workers have taken over so often: each of them once for each swap of one model.
+
+    Raises:
+        RuntimeError: they have not after a minute.
+    """
+    if not holds_within(GIVEN_UP, lambda: taken_over(case, side) >= wanted):
+        raise RuntimeError(f"taken over {taken_over(case, side)} times instead of {wanted}")
+
+
+@contextmanager
+def trying(service_pid: int) -> Iterator[set[int]]:
+    """The processes below a service that try a bundle at some time in the block."""
+    found, ended = set[int](), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            found.update(pid for pid in _below(service_pid) if _tries(pid))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        looking.join()
+
+
+def _below(pid: int) -> Iterator[int]:
+    """Processes that any thread of a process started, and theirs."""
+    with suppress(OSError):
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, path.read_text().split()):
+                yield child
+                yield from _below(child)
+
+
+def _tries(pid: int) -> bool:
+    """Whether a process is a child that tries a bundle."""
+    with suppress(OSError):
+        return b"serving.canary" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
 def client_of(case: Case, side: Side) -> httpx.Client:
     """A client with the case's key; nothing it does is encrypted, so it reads no certificates."""
     headers = {"Authorization": f"Bearer {case.key}"}
@@ -189,14 +278,26 @@ def figures_of(found: Swapped) -> list[dict[str, Any]]:
     ]
 
 
-def thousand_figures(found: Thousand) -> list[dict[str, Any]]:
+def thousand_figures(found: Forests) -> list[dict[str, Any]]:
     """What was seen of the many swaps beside what is asked."""
+    return _forest_figures(f"{SWAPS:,} swaps under load", found, SWAPS)
+
+
+def new_figures(found: Forests, workers: int) -> list[dict[str, Any]]:
+    """What was seen of the swaps to new champions beside what is asked: each worker has a child try each."""
+    who = "one worker" if workers == 1 else f"{workers} workers"
+    name = f"{NEW // workers} swaps to champions nobody has opened before, {who}"
+    tried = f"{name}: children that tried one meanwhile"
+    first, *others = _forest_figures(name, found, NEW // workers)
+    return [first, figure(tried, found.tried, "", COMMAND, at_least=NEW), *others]
+
+
+def _forest_figures(name: str, found: Forests, asked: int) -> list[dict[str, Any]]:
     read, said = found.read, f"of {found.read.answers}"
-    trees = " and ".join(f"{count} trees for {name}" for name, count in TREES.items())
-    name, rate = f"{SWAPS:,} swaps under load", read.answers / read.seen.seconds
-    times = f"times in {read.seen.seconds:.0f} s, {trees}"
+    trees = " and ".join(f"{count} trees for {model}" for model, count in TREES.items())
+    rate, times = read.answers / read.seen.seconds, f"times in {read.seen.seconds:.0f} s, {trees}"
     return [
-        figure(f"{name}: champions swapped", found.swaps, times, COMMAND, at_least=SWAPS),
+        figure(f"{name}: champions swapped", found.swaps, times, COMMAND, at_least=asked),
         figure(f"{name}: requests a second, {LONG_SHARE:.0%} of the peak", rate, "/s", COMMAND),
         figure(f"{name}: requests failed", read.failed, said, COMMAND, at_most=0),
         figure(f"{name}: answers that mix versions", found.mixed, said, COMMAND, at_most=0),

@@ -1,10 +1,14 @@
 """A disk without space: writes are refused at once, reads go on, nothing acknowledged is lost, it heals by itself."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 
 from recsys.store import Journal
 from recsys.workspace import replay_decision
 from tests.faults.disks import small_disk
+from tests.faults.postgres_disks import all_on, tables_on
 from tests.serving.test_state import wait_for
 from tests.store.test_decisions import decision
 
@@ -154,3 +158,34 @@ def test_without_space_offers_under_a_key_are_made_anew(stored, disk, purchase):
     assert ({each.status_code for each in seen}, seen[-1].json()["recorded"]) == ({200}, True)
     disk.free()
     assert wait_for(lambda: "idempotency-replayed" in offers().headers)
+
+
+SMALL = {"tables": (tables_on, 48, {507}), "server": (all_on, 256, {503, 507})}
+"""What of a Postgres lies on the small disk, how large that has to be [MB], and what refuses writes when it is full."""
+
+
+@pytest.fixture(params=SMALL)
+def on_postgres(request, make_workspace, serve):
+    """A service whose Postgres has its tables, or all it has, on a small disk; the disk, and how writes are refused."""
+    on, megabytes, refusals = SMALL[request.param]
+    with (
+        TemporaryDirectory() as place,  # not the test's own, which the server's user may not enter
+        small_disk(Path(place) / "disk", megabytes) as disk,
+        on(disk) as address,
+    ):
+        yield serve(make_workspace(database_url=address)), disk, refusals
+        disk.free()
+
+
+def test_a_full_disk_of_postgres_refuses_writes_until_there_is_space(on_postgres, purchase):
+    """507, or 503 when the server fell; reads go on, and with space all that was acknowledged is there."""
+    service, disk, refusals = on_postgres
+    service.report(purchase("e"))
+    disk.fill()
+    more, refused = reported(service, purchase, "full", 5_000)
+    assert (refused.status_code in refusals, refused.headers["retry-after"]) == (True, "1")
+    assert (service.offers()["recorded"], service.scores()["customer_id"]) == (True, "ann")
+    disk.free()
+    again = f"full{len(more)}"
+    assert wait_for(lambda: service.report(purchase(again)).status_code == 200)
+    assert set(service.workspace.events().instants_of(["e", *more, again])) == {"e", *more, again}
