@@ -10,14 +10,10 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from recsys.errors import BaristaError
 from recsys.logs import adopt_logs, configure_logs
 from recsys.settings import LOOPBACK, Settings, load_settings
-
-if TYPE_CHECKING:
-    from serving.answers import Answers
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,9 +51,6 @@ def serve(settings: Settings) -> None:
         SettingsError: an address beyond this machine without a key, or one that is taken.
         WorkspaceError: no workspace.
     """
-    from serving.warming import compile_apart
-
-    compile_apart(lambda: _opened(settings))
     with tempfile.TemporaryDirectory(prefix="barista-metrics-") as shared:
         if settings.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # prometheus_client reads it when it is imported
@@ -67,15 +60,6 @@ def serve(settings: Settings) -> None:
         with running.listen() as listening:
             _announce(settings, listening)
             running.run(listening)
-
-
-def _opened(settings: Settings) -> "Answers":
-    """What the workspace, or that of the first tenant, answers from."""
-    from recsys.workspace import Workspace, tenants_of
-    from serving.answers import open_answers
-
-    first = next(iter(tenants_of(settings).values())) if settings.tenants is not None else Workspace.open(settings)
-    return open_answers(first)
 
 
 def _announce(settings: Settings, listening: socket.socket) -> None:

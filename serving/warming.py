@@ -1,6 +1,7 @@
 """Kernels compiled or loaded from their cache before the first customer waits."""
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
@@ -23,11 +24,11 @@ COMPILED = "serving-is-compiled"
 def compile_apart(open_answers: Callable[[], Answers]) -> None:
     """Fill the cache of kernels in a child process where it is not known to be full, once for each state of the code.
 
-    What compiles keeps half a gigabyte for good; what loads from the cache does not. To be called before a thread or a
-    connection is made. Where nothing can be answered yet, or nothing can be kept, whoever answers compiles.
+    What compiles keeps half a gigabyte for good; what loads from the cache does not. A process with threads can't be
+    forked. There, and where nothing can be answered yet or nothing be kept, whoever answers compiles.
     """
     mark = Path(config.CACHE_DIR) / COMPILED
-    if mark.exists():
+    if mark.exists() or threading.active_count() > 1:
         return
     with suppress(OSError):
         mark.parent.mkdir(parents=True, exist_ok=True)

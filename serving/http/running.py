@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from recsys.errors import SettingsError, StoreUnavailable
 from recsys.settings import LOOPBACK, Settings
 from recsys.store import KeyStore
-from recsys.workspace import Workspace
+from recsys.workspace import Workspace, tenants_of
 from serving.answers import open_answers
 from serving.http.access import refuse_open_door
 from serving.http.app import create_app
@@ -30,6 +30,7 @@ from serving.http.tracing import load_exporter, open_tracing
 from serving.http.wire import wire_of
 from serving.kernel_memory import pack_kernels
 from serving.puller import Puller
+from serving.warming import compile_apart
 from serving.workers import GRACE, run_workers
 
 BACKLOG = 2_048
@@ -78,10 +79,13 @@ class Running:
         if settings.otlp_endpoint:
             load_exporter()  # before the fork, so that workers share its memory
         if settings.tenants is not None:
+            first = next(iter(tenants_of(settings).values()))
+            compile_apart(lambda: open_answers(first))
             states = open_tenants(settings)
             return cls(settings, next(iter(states.values())), shared, states)
         workspace = Workspace.open(settings)
         refuse_open_door(settings, keys=settings.host not in LOOPBACK and _has_keys(workspace))
+        compile_apart(lambda: open_answers(workspace))
         state = State(workspace, open_answers)
         state.begin()
         return cls(settings, state, shared)

@@ -142,8 +142,9 @@ class State:
             self.faulty = None
             bundles, refusal = self._bundles()
             wanted = signs[0], signs[-1], bundles
-            if refusal is not None and wanted == self._wanted:
-                raise refusal  # and nothing else is new
+            if refusal is not None and wanted == self._wanted:  # nothing else is new
+                self._failed(refusal)
+                return False
             with standing_back(SHARE if self.opened else 1.0):
                 loaded = self._open(bundles)
         except Exception as error:  # whatever a damaged file does, the last good state goes on answering
