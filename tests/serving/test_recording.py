@@ -1,13 +1,15 @@
 """The thread that keeps decisions lets them gather between commits, no longer than that is of use."""
 
 import asyncio
+import math
+import sqlite3
 import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 
-from recsys.errors import StoreUnavailable
+from recsys.errors import StoreError, StoreUnavailable
 from recsys.store.patience import Patience
 from serving import recording
 from serving.recording import GAP, Recorder
@@ -153,6 +155,74 @@ def test_an_upload_that_is_cut_off_goes_on_behind_what_was_brought():
     finally:
         recorder.stop()
     assert (store.batches, begun) == ([100, 100, 0, 100, 100, 100], [])
+
+
+class Refusing(Store):
+    """Answers, but takes nothing; `error` is raised instead."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(0.0)
+        self.error = error
+
+    def append(self, records) -> None:
+        super().append(records)
+        raise self.error
+
+
+REFUSALS = [
+    StoreError("The database refused"),
+    sqlite3.DatabaseError("malformed"),
+    UnicodeEncodeError("a", "", 0, 1, ""),
+]
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_decisions_the_database_refuses_go_to_the_journal(monkeypatch, error):
+    """Whatever it says: who waits is answered, the next one too, and what can still be done is not called lost."""
+    monkeypatch.setattr(recording, "REFUSED", math.inf)
+    store, kept, begun = Refusing(error), [], []
+    journal = SimpleNamespace(waiting=list, release=lambda: None, append=kept.extend)
+    outage = SimpleNamespace(now=False, begin=begun.append)
+    recorder = Recorder(lambda: store, journal, outage, lambda _kept, _count: None)
+
+    async def keep() -> list[bool]:
+        return [await asyncio.wait_for(recorder.keep(SimpleNamespace()), 5) for _ in range(3)]
+
+    try:
+        answers = asyncio.run(keep())
+    finally:
+        recorder.stop()
+    assert (answers, len(kept), store.batches, begun) == ([True] * 3, 3, [1], [])
+
+
+@pytest.mark.parametrize("part", ["append", "upload", "count"])
+def test_the_thread_outlives_whatever_goes_wrong_in_it(monkeypatch, part):
+    """In the journal, in an upload or in the counting of what was kept; the next decision is answered."""
+    monkeypatch.setattr(recording, "REFUSED", 0.0)
+    store = Refusing(RuntimeError("?")) if part != "count" else Store(0.0)
+    tried = []
+
+    def fail(*_: object) -> list[str]:
+        tried.append(part)
+        raise RuntimeError("?")
+
+    journal = SimpleNamespace(waiting=list, release=lambda: None, append=lambda _: None)
+    if part != "count":
+        setattr(journal, {"append": "append", "upload": "claimed"}[part], fail)
+    journal.waiting = (lambda: ["left"]) if part == "upload" else list
+    counted = fail if part == "count" else lambda _kept, _count: None
+    recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), counted)
+
+    async def keep() -> bool:
+        await asyncio.wait_for(recorder.keep(SimpleNamespace()), 5)
+        assert await asyncio.to_thread(wait_for, lambda: tried)
+        return await asyncio.wait_for(recorder.keep(SimpleNamespace()), 5)
+
+    try:
+        kept = asyncio.run(keep())
+    finally:
+        recorder.stop()
+    assert kept is (part != "append")
 
 
 def test_who_waited_for_a_slow_commit_waits_for_the_next_so_much_less():

@@ -1,15 +1,18 @@
 """Decisions are kept once each, in the database or in a worker's journal, and found again as they were."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from recsys.decisioning.record import DecisionRecord, new_decision_id
+from recsys.errors import StoreError
 from recsys.store import Database, DecisionStore, Journal
 
 
@@ -42,6 +45,21 @@ def test_a_kept_decision_is_found_as_it_was(store):
 def test_an_unknown_decision_is_not_found(store):
     """No record is no error of the store."""
     assert store.find("0" * 32) is None
+
+
+def test_a_damaged_table_is_an_error_of_the_store(tmp_path):
+    """Writers tell what the store says from what went wrong in the program, whatever class the driver has for it."""
+    path = tmp_path / "barista.db"
+    Database.open(path).close()
+    with closing(sqlite3.connect(path)) as other:
+        (root,) = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'decisions'").fetchone()
+        (size,) = other.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(root - 1) * size : root * size] = b"\xff" * size
+    path.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        DecisionStore(Database.unprepared(path)).append([decision(1)])
+    assert (type(caught.value), caught.value.found) == (StoreError, "DatabaseError SQLITE_CORRUPT")
 
 
 def test_decisions_uploaded_twice_are_kept_once(store):
