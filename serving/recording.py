@@ -36,7 +36,8 @@ BUSY = 0.2
 """The same while some are known to wait [s]."""
 
 REFUSED = 5.0
-"""How long a database that answers, but refused decisions, is not asked to keep any [s]: they go to the journal."""
+"""How long a database that answers, but refused decisions, is not asked to keep any [s]: they go to the journal. A file
+of the journal that could not be uploaded is left alone for as long."""
 
 UPLOADED = 100
 """Decisions of a journal that are brought into the store at once; then those that wait have their turn."""
@@ -74,6 +75,7 @@ class Recorder:
         self._looks = True
         self._full = False
         self._refused_until = -math.inf
+        self._passed_over: dict[Path, float] = {}
         self._alone = TRY - 1
         self._brought: dict[Path, int] = {}
 
@@ -185,18 +187,31 @@ class Recorder:
         self._looks = False
         self._journal.release()
         for path in self._journal.waiting():
+            if monotonic() < self._passed_over.get(path, -math.inf):
+                self._looks = True
+                continue
             try:
                 with self._journal.claimed(path) as records:
                     self._bring(path, records or [])
-            except Exception as error:
+            except StoreUnavailable as error:
                 self._looks = True
                 if isinstance(error, StoreFull):
                     self._outage.begin(error)
-                if not isinstance(error, StoreUnavailable | OSError):
-                    self._failed(error)
                 return  # nobody waits: whether the database is lost is found out by who does
+            except Exception as error:
+                self._pass_over(path, error)
+                continue
+            self._brought.pop(path, None)
+            self._passed_over.pop(path, None)
             if records:
                 LOG.info("decisions uploaded", count=len(records))
+
+    def _pass_over(self, path: Path, error: Exception) -> None:
+        """A file that can't be read, or whose decisions are refused, is tried again later; others go first."""
+        self._looks = True
+        if path not in self._passed_over:
+            LOG.error("journal not uploaded", file=path.name, **_said(error))
+        self._passed_over[path] = monotonic() + REFUSED
 
     def _bring(self, path: Path, records: list[DecisionRecord]) -> None:
         """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind.
@@ -206,7 +221,7 @@ class Recorder:
         for start in range(self._brought.get(path, 0), len(records), UPLOADED):
             with within(self._patience / 2):
                 self._store().upload(records[start : start + UPLOADED])
-            self._brought = {path: start + UPLOADED}
+            self._brought[path] = start + UPLOADED
             batch = self._waiting()
             if batch:
                 self._tell(batch, self._keep(batch))
@@ -218,8 +233,9 @@ def _asked(batch: list[_Waiting]) -> list[str]:
 
 
 def _said(error: Exception) -> dict[str, str]:
-    """What a line of the log says of an error: the words of ours, of others the kind alone, which names nobody."""
-    return {"error": type(error).__name__} | ({"said": error.message()} if isinstance(error, StoreError) else {})
+    """What a line of the log says of an error: the words of ours and of the system; of others the kind alone."""
+    said = error.message() if isinstance(error, StoreError) else getattr(error, "strerror", None)
+    return {"error": type(error).__name__} | ({"said": said} if said else {})
 
 
 def _resolve(futures: "list[asyncio.Future[Kept]]", kept: Kept) -> None:

@@ -89,9 +89,13 @@ class Journal:
 
     @contextmanager
     def claimed(self, path: Path) -> Iterator[list[DecisionRecord] | None]:
-        """The decisions of a file nobody writes, None while its worker lives; removed when the block ends well."""
+        """The decisions of a file nobody writes, None while its worker lives; removed when the block ends well.
+
+        Raises:
+            OSError: it can't be opened, locked, read or removed.
+        """
         try:
-            file = path.open("rb")
+            file = path.open("r+b")  # over NFS who asks for a lock of its own must be able to write
         except FileNotFoundError:  # another worker was quicker
             yield None
             return

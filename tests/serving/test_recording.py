@@ -5,9 +5,11 @@ import math
 import sqlite3
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from recsys.errors import StoreError, StoreUnavailable
 from recsys.store.patience import Patience
@@ -209,7 +211,7 @@ def test_the_thread_outlives_whatever_goes_wrong_in_it(monkeypatch, part):
     journal = SimpleNamespace(waiting=list, release=lambda: None, append=lambda _: None)
     if part != "count":
         setattr(journal, {"append": "append", "upload": "claimed"}[part], fail)
-    journal.waiting = (lambda: ["left"]) if part == "upload" else list
+    journal.waiting = (lambda: [Path("left")]) if part == "upload" else list
     counted = fail if part == "count" else lambda _kept, _count: None
     recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), counted)
 
@@ -223,6 +225,32 @@ def test_the_thread_outlives_whatever_goes_wrong_in_it(monkeypatch, part):
     finally:
         recorder.stop()
     assert kept is (part != "append")
+
+
+@pytest.mark.parametrize("error", [OSError(9, "Bad file descriptor"), StoreError("The database refused")])
+def test_a_file_that_can_not_be_uploaded_holds_no_other_up(monkeypatch, error):
+    """It is told once, although it is tried again and again, and those behind it are brought into the store."""
+    monkeypatch.setattr(recording, "REFUSED", 0.0)
+    store, files, tried = Store(0.0), [Path("a"), Path("b")], []
+
+    @contextmanager
+    def left(path):
+        if path.name == "a":
+            tried.append(path)
+            raise error
+        yield [SimpleNamespace()]
+        files.remove(path)
+
+    journal = SimpleNamespace(waiting=lambda: list(files), release=lambda: None, claimed=left)
+    recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
+    with capture_logs() as lines:
+        recorder.start()
+        try:
+            assert wait_for(lambda: len(tried) > 1)
+        finally:
+            recorder.stop()
+    told = [line["file"] for line in lines if line["event"] == "journal not uploaded"]
+    assert (files, store.batches, told) == ([Path("a")], [1], ["a"])
 
 
 def test_who_waited_for_a_slow_commit_waits_for_the_next_so_much_less():

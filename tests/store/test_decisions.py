@@ -1,5 +1,7 @@
 """Decisions are kept once each, in the database or in a worker's journal, and found again as they were."""
 
+import errno
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -138,6 +140,22 @@ def test_a_journal_its_worker_writes_is_left_alone(journal, tmp_path):
     journal.append([decision(1)])
     with Journal(tmp_path / "journal").claimed(journal.waiting()[0]) as records:
         assert records is None
+
+
+def test_a_journal_is_claimed_by_who_could_write_it(journal, monkeypatch):
+    """Over NFS a lock of one's own is given to a descriptor open for writing alone."""
+    lock = fcntl.flock
+
+    def over_nfs(file, kind):
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        lock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", over_nfs)
+    journal.append([decision(1)])
+    journal.release()
+    with journal.claimed(journal.waiting()[0]) as records:
+        assert len(list(records)) == 1
 
 
 def test_a_killed_worker_leaves_its_whole_lines(tmp_path):
