@@ -17,6 +17,7 @@ from recsys.decisioning.record import DecisionRecord
 from recsys.errors import StoreError, StoreFull, StoreUnavailable
 from recsys.logs import REQUEST_ID
 from recsys.store import DecisionStore, Journal
+from recsys.store.journal import Left
 from recsys.store.patience import begin_by, within
 from serving.outage import Outage
 
@@ -191,8 +192,8 @@ class Recorder:
                 self._looks = True
                 continue
             try:
-                with self._journal.claimed(path) as records:
-                    self._bring(path, records or [])
+                with self._journal.claimed(path) as left:
+                    count = 0 if left is None else self._bring(path, left)
             except StoreUnavailable as error:
                 self._looks = True
                 if isinstance(error, StoreFull):
@@ -203,8 +204,8 @@ class Recorder:
                 continue
             self._brought.pop(path, None)
             self._passed_over.pop(path, None)
-            if records:
-                LOG.info("decisions uploaded", count=len(records))
+            if count:
+                LOG.info("decisions uploaded", count=count)
 
     def _pass_over(self, path: Path, error: Exception) -> None:
         """A file that can't be read, or whose decisions are refused, is tried again later; others go first."""
@@ -213,18 +214,21 @@ class Recorder:
             LOG.error("journal not uploaded", file=path.name, **_said(error))
         self._passed_over[path] = monotonic() + REFUSED
 
-    def _bring(self, path: Path, records: list[DecisionRecord]) -> None:
+    def _bring(self, path: Path, left: Left) -> int:
         """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind.
 
-        What was brought of a file is not brought again when the rest has to wait.
+        What was brought of a file is not brought again when the rest has to wait. How many it were now.
         """
-        for start in range(self._brought.get(path, 0), len(records), UPLOADED):
+        count = 0
+        for part in left.parts(UPLOADED, self._brought.get(path, 0)):
             with within(self._patience / 2):
-                self._store().upload(records[start : start + UPLOADED])
-            self._brought[path] = start + UPLOADED
+                self._store().upload(part.records)
+            self._brought[path] = part.end
+            count += len(part.records)
             batch = self._waiting()
             if batch:
                 self._tell(batch, self._keep(batch))
+        return count
 
 
 def _asked(batch: list[_Waiting]) -> list[str]:

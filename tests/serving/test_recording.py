@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from recsys.errors import StoreError, StoreUnavailable
+from recsys.store.journal import Part
 from recsys.store.patience import Patience
 from serving import recording
 from serving.recording import GAP, Recorder
@@ -78,6 +79,18 @@ def test_a_decision_that_comes_while_others_are_taken_is_kept(monkeypatch):
     assert (kept, store.batches) == ([True] * 3, [1] * 3)
 
 
+class Behind:
+    """So many decisions left in a journal, each of one byte."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def parts(self, count: int, start: int = 0):
+        for begin in range(start, self.number, count):
+            end = min(begin + count, self.number)
+            yield Part([SimpleNamespace()] * (end - begin), end)
+
+
 def recorder_of(store: Store) -> Recorder:
     """One that has a journal with nothing in it."""
     journal = SimpleNamespace(waiting=list, release=lambda: None)
@@ -113,7 +126,7 @@ class Uploading(Store):
 def test_an_upload_holds_nobody_up():
     """Decisions asked for while those of an outage are uploaded are kept between two parts, not after the last."""
     store, files = Uploading(), ["left"]
-    left = contextmanager(lambda _path: iter([[SimpleNamespace()] * 1_000]))
+    left = contextmanager(lambda _path: iter([Behind(1_000)]))
     journal = SimpleNamespace(waiting=lambda: [files.pop()] if files else [], release=lambda: None, claimed=left)
     store.recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
 
@@ -145,7 +158,7 @@ def test_an_upload_that_is_cut_off_goes_on_behind_what_was_brought():
 
     @contextmanager
     def left(path):
-        yield [SimpleNamespace()] * 500
+        yield Behind(500)
         files.remove(path)
 
     journal = SimpleNamespace(waiting=lambda: list(files), release=lambda: None, claimed=left)
@@ -238,7 +251,7 @@ def test_a_file_that_can_not_be_uploaded_holds_no_other_up(monkeypatch, error):
         if path.name == "a":
             tried.append(path)
             raise error
-        yield [SimpleNamespace()]
+        yield Behind(1)
         files.remove(path)
 
     journal = SimpleNamespace(waiting=lambda: list(files), release=lambda: None, claimed=left)

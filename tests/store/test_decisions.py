@@ -101,8 +101,8 @@ def test_a_journal_gives_back_what_it_was_given(journal):
     journal.append([decision(1)])
     journal.append([decision(2)])
     journal.release()
-    with journal.claimed(journal.waiting()[0]) as records:
-        assert msgspec.json.encode(records) == msgspec.json.encode([decision(1), decision(2)])
+    with journal.claimed(journal.waiting()[0]) as left:
+        assert msgspec.json.encode(list(left)) == msgspec.json.encode([decision(1), decision(2)])
 
 
 def test_a_decision_in_a_journal_can_be_found(journal):
@@ -133,6 +133,39 @@ def test_a_journal_stays_when_its_upload_fails(journal):
     with pytest.raises(OSError, match="lost"), journal.claimed(journal.waiting()[0]):
         raise OSError("lost")
     assert len(journal.waiting()) == 1
+
+
+def test_a_journal_is_read_a_part_at_a_time(journal):
+    """The byte behind one part is where the next begins, also for who comes back later."""
+    journal.append([decision(number) for number in range(5)])
+    journal.release()
+    with journal.claimed(journal.waiting()[0]) as left:
+        _, second, _ = left.parts(2)
+        later = [[each.customer_id for each in part.records] for part in left.parts(2, second.end)]
+    assert ([each.customer_id for each in second.records], later) == (["customer 2", "customer 3"], [["customer 4"]])
+
+
+def test_of_a_journal_no_more_is_decoded_than_is_asked_for(journal, monkeypatch):
+    """An outage may leave more behind than the memory holds."""
+    journal.append([decision(number) for number in range(5)])
+    journal.release()
+    decode, decoded = msgspec.json.decode, []
+    monkeypatch.setattr(
+        msgspec.json, "decode", lambda line, **options: (decoded.append(line), decode(line, **options))[1]
+    )
+    found = journal.find(f"{4:032x}")
+    with journal.claimed(journal.waiting()[0]) as left:
+        next(left.parts(2))
+    assert (found is not None, len(decoded)) == (True, 1 + 2)
+
+
+def test_a_journal_that_grew_large_is_followed_by_another(journal, monkeypatch):
+    """What is uploaded leaves the disk a file at a time; nothing that was kept is missing in them."""
+    monkeypatch.setattr("recsys.store.journal.LARGEST", 1)
+    for number in range(3):
+        journal.append([decision(number)])
+    found = [journal.find(f"{number:032x}") is not None for number in range(3)]
+    assert (len(journal.waiting()), found) == (3, [True] * 3)
 
 
 def test_a_journal_its_worker_writes_is_left_alone(journal, tmp_path):
