@@ -14,9 +14,10 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from recsys.decisioning.record import DecisionRecord
-from recsys.errors import StoreError, StoreFull
+from recsys.errors import StoreError, StoreFull, StoreUnavailable
 from recsys.logs import REQUEST_ID
 from recsys.store import DecisionStore, Journal
+from recsys.store.journal import Left
 from recsys.store.patience import begin_by, within
 from serving.outage import Outage
 
@@ -34,6 +35,10 @@ TRY = 32
 
 BUSY = 0.2
 """The same while some are known to wait [s]."""
+
+REFUSED = 5.0
+"""How long a database that answers, but refused decisions, is not asked to keep any [s]: they go to the journal. A file
+of the journal that could not be uploaded is left alone for as long."""
 
 UPLOADED = 100
 """Decisions of a journal that are brought into the store at once; then those that wait have their turn."""
@@ -70,6 +75,8 @@ class Recorder:
         self._patience = patience
         self._looks = True
         self._full = False
+        self._refused_until = -math.inf
+        self._passed_over: dict[Path, float] = {}
         self._alone = TRY - 1
         self._brought: dict[Path, int] = {}
 
@@ -81,7 +88,7 @@ class Recorder:
         future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(record, future, REQUEST_ID.get(), min(by, monotonic() + self._patience))
         self._queue.append(waiting)  # one queue for good: the thread may take what waits at any moment
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self.start()
         self._wake.set()
         return await future != "lost"
@@ -110,8 +117,12 @@ class Recorder:
                 self._gather(len(batch), GAP - (time.perf_counter() - began))
             elif self._ending:
                 return
-            if not self._outage.now and not (self._full and asked) and (self._looks or not asked):
+            if self._asks() and not (self._full and asked) and (self._looks or not asked):
                 self._upload()
+
+    def _asks(self) -> bool:
+        """Whether the database is asked to keep anything now."""
+        return not self._outage.now and monotonic() >= self._refused_until
 
     def _waiting(self) -> list[_Waiting]:
         """All that wait now."""
@@ -127,28 +138,43 @@ class Recorder:
             time.sleep(seconds)
 
     def _keep(self, batch: list[_Waiting]) -> Kept:
+        """Where the decisions are kept now. Raises nothing, whatever goes wrong: they are waited for."""
         records = [each.record for each in batch]
-        if not self._outage.now:
+        if self._asks():
             try:
                 with begin_by(min(each.by for each in batch)):
                     self._store().append(records)
-            except StoreError as error:
+            except Exception as error:
                 with bound_contextvars(request_ids=_asked(batch)):
-                    self._outage.begin(error)
-                self._full = isinstance(error, StoreFull)
+                    self._failed(error)
             else:
                 self._full = False
                 return "store"
         self._looks = True
         try:
             self._journal.append(records)
-        except OSError as error:
+        except Exception as error:
             LOG.error("decisions lost", count=len(records), error=type(error).__name__, request_ids=_asked(batch))
             return "lost"
         return "journal"
 
+    def _failed(self, error: Exception) -> None:
+        """The database did not keep decisions.
+
+        One that refuses them may do all else: that is no outage, and nothing is gained by asking it at once again.
+        """
+        self._full = isinstance(error, StoreFull)
+        if isinstance(error, StoreUnavailable):
+            self._outage.begin(error)
+            return
+        self._refused_until = monotonic() + REFUSED
+        LOG.error("decisions refused", **_said(error))
+
     def _tell(self, batch: list[_Waiting], kept: Kept) -> None:
-        self._counted(kept, len(batch))
+        try:
+            self._counted(kept, len(batch))
+        except Exception as error:  # who waits is answered all the same
+            LOG.error("decisions not counted", **_said(error))
         loops = {each.future.get_loop() for each in batch}
         for loop in loops:
             futures = [each.future for each in batch if each.future.get_loop() is loop]
@@ -162,34 +188,58 @@ class Recorder:
         self._looks = False
         self._journal.release()
         for path in self._journal.waiting():
+            if monotonic() < self._passed_over.get(path, -math.inf):
+                self._looks = True
+                continue
             try:
-                with self._journal.claimed(path) as records:
-                    self._bring(path, records or [])
-            except (StoreError, OSError) as error:
+                with self._journal.claimed(path) as left:
+                    count = 0 if left is None else self._bring(path, left)
+            except StoreUnavailable as error:
                 self._looks = True
                 if isinstance(error, StoreFull):
                     self._outage.begin(error)
                 return  # nobody waits: whether the database is lost is found out by who does
-            if records:
-                LOG.info("decisions uploaded", count=len(records))
+            except Exception as error:
+                self._pass_over(path, error)
+                continue
+            self._brought.pop(path, None)
+            self._passed_over.pop(path, None)
+            if count:
+                LOG.info("decisions uploaded", count=count)
 
-    def _bring(self, path: Path, records: list[DecisionRecord]) -> None:
+    def _pass_over(self, path: Path, error: Exception) -> None:
+        """A file that can't be read, or whose decisions are refused, is tried again later; others go first."""
+        self._looks = True
+        if path not in self._passed_over:
+            LOG.error("journal not uploaded", file=path.name, **_said(error))
+        self._passed_over[path] = monotonic() + REFUSED
+
+    def _bring(self, path: Path, left: Left) -> int:
         """Bring decisions into the store, some at a time: nobody waits for all that an outage left behind.
 
-        What was brought of a file is not brought again when the rest has to wait.
+        What was brought of a file is not brought again when the rest has to wait. How many it were now.
         """
-        for start in range(self._brought.get(path, 0), len(records), UPLOADED):
+        count = 0
+        for part in left.parts(UPLOADED, self._brought.get(path, 0)):
             with within(self._patience / 2):
-                self._store().upload(records[start : start + UPLOADED])
-            self._brought = {path: start + UPLOADED}
+                self._store().upload(part.records)
+            self._brought[path] = part.end
+            count += len(part.records)
             batch = self._waiting()
             if batch:
                 self._tell(batch, self._keep(batch))
+        return count
 
 
 def _asked(batch: list[_Waiting]) -> list[str]:
     """Ids of the requests that wait, for lines that are about all of them."""
     return [each.request_id for each in batch]
+
+
+def _said(error: Exception) -> dict[str, str]:
+    """What a line of the log says of an error: the words of ours and of the system; of others the kind alone."""
+    said = error.message() if isinstance(error, StoreError) else getattr(error, "strerror", None)
+    return {"error": type(error).__name__} | ({"said": said} if said else {})
 
 
 def _resolve(futures: "list[asyncio.Future[Kept]]", kept: Kept) -> None:

@@ -24,6 +24,9 @@ SQLITE_FULL = frozenset({13, 4874})
 _ALL = methodcaller("fetchall")
 _CHANGED = attrgetter("rowcount")
 
+DRIVER_ERRORS = {("sqlite3", "Error"), ("psycopg", "Error")}
+"""Modules and names of the classes that all errors of the drivers are of."""
+
 POSTGRES_FULL = "53100"
 """Postgres' SQLSTATE disk_full."""
 
@@ -133,6 +136,10 @@ class Database:
         """Rows of one driver statement on this thread's own connection: the fast path, without a transaction around it.
 
         Placeholders are the driver's (`?` of SQLite, `%s` of Postgres). A connection that broke is replaced once.
+
+        Raises:
+            StoreUnavailable: the database can't be reached now.
+            StoreError: it refused.
         """
         rows: list[Any] = self._alone(statement, values, _ALL)
         return rows
@@ -141,6 +148,10 @@ class Database:
         """One driver statement that is durable when this returns, on this thread's own connection; rows it changed.
 
         It may run twice when a connection breaks, so it must be one that can be repeated.
+
+        Raises:
+            StoreUnavailable: the database can't be reached now, or StoreFull: its disk is full.
+            StoreError: it refused.
         """
         with _translated(), self._turn():
             changed: int = self._alone(statement, values, _CHANGED, self._turns if self.is_sqlite else None)
@@ -330,8 +341,22 @@ def _ours(error: Exception) -> Exception:
     if isinstance(error, exc.DBAPIError) and (error.connection_invalidated or _lost(error.orig)):
         return _unavailable(error.orig)
     if isinstance(error, exc.SQLAlchemyError) and not isinstance(error, exc.TimeoutError):
-        return StoreError(f"The database refused: {type(error).__name__}", found=_brief(error))
-    return _unavailable(error) if isinstance(error, exc.TimeoutError) or _lost(error) else error
+        return StoreError(f"The database refused: {type(error).__name__}", found=_refusal(error))
+    if isinstance(error, exc.TimeoutError) or _lost(error):
+        return _unavailable(error)
+    return StoreError("The database refused", found=_refusal(error)) if _of_driver(error) else error
+
+
+def _of_driver(error: Exception) -> bool:
+    """Whether SQLite's or Postgres' driver says it; the latter is not there everywhere, so it is told by name."""
+    return any((kind.__module__, kind.__name__) in DRIVER_ERRORS for kind in type(error).__mro__)
+
+
+def _refusal(error: Exception) -> str:
+    """What kind of refusal it is, without the driver's words: they may hold values of rows."""
+    said: Any = error.orig if isinstance(error, exc.DBAPIError) else error
+    code = getattr(said, "sqlstate", None) or getattr(said, "sqlite_errorname", None)
+    return type(said).__name__ + (f" {code}" if code else "")
 
 
 def _unavailable(error: BaseException | None) -> StoreUnavailable:

@@ -97,13 +97,16 @@ class DecisionStore:
         return int(self._database.fetch("SELECT count(*) FROM decisions", ())[0][0])
 
 
+def renamed(record: DecisionRecord, name: str) -> DecisionRecord:
+    """A decision under a name instead of its customer's, without attributes of the person."""
+    content = msgspec.Raw(without_attributes(bytes(record.content)))
+    return msgspec.structs.replace(record, customer_id=name, content=content)
+
+
 def _named(record: DecisionRecord, erasures: Iterable[Erasure]) -> DecisionRecord:
     """A decision that waited while its customer was erased names a pseudonym and tells nothing of the person."""
     erasure = first_since(erasures, record.erasures, record.decided_at)
-    if erasure is None:
-        return record
-    content = msgspec.Raw(without_attributes(bytes(record.content)))
-    return msgspec.structs.replace(record, customer_id=PSEUDONYM + erasure.receipt_id, content=content)
+    return record if erasure is None else renamed(record, PSEUDONYM + erasure.receipt_id)
 
 
 def _values(records: Sequence[DecisionRecord]) -> list[str | int]:

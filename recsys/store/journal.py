@@ -6,12 +6,50 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from recsys.data.files import sync_directory
 from recsys.decisioning.record import DecisionRecord
+
+LARGEST = 16 * 2**20
+"""Bytes after which a worker begins another file: what is uploaded leaves the disk piece by piece."""
+
+
+class Part(NamedTuple):
+    """Decisions of a file one after the other, and the byte behind the last of them."""
+
+    records: list[DecisionRecord]
+    end: int
+
+
+class Left:
+    """A file nobody writes, read a part at a time: an outage may leave more behind than the memory holds."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[DecisionRecord]:
+        """All its decisions."""
+        return (record for part in self.parts(1) for record in part.records)
+
+    def parts(self, count: int, start: int = 0) -> Iterator[Part]:
+        """Its decisions from the byte `start` on, `count` at a time."""
+        self._file.seek(start)
+        records: list[DecisionRecord] = []
+        end = start
+        for line in self._file:
+            record = _decoded(line)
+            if record is None:
+                break
+            records.append(record)
+            end += len(line)
+            if len(records) == count:
+                yield Part(records, end)
+                records = []
+        if records:
+            yield Part(records, end)
 
 
 class Journal:
@@ -31,6 +69,8 @@ class Journal:
         Raises:
             OSError: the disk is full or read-only; none of them is kept for sure.
         """
+        if self._file is not None and self._file.tell() >= LARGEST:
+            self.release()
         file = self._file or self._begin()
         kept = file.tell()
         try:
@@ -88,10 +128,14 @@ class Journal:
         return len(sizes), sum(sizes)
 
     @contextmanager
-    def claimed(self, path: Path) -> Iterator[list[DecisionRecord] | None]:
-        """The decisions of a file nobody writes, None while its worker lives; removed when the block ends well."""
+    def claimed(self, path: Path) -> Iterator[Left | None]:
+        """The decisions of a file nobody writes, None while its worker lives; removed when the block ends well.
+
+        Raises:
+            OSError: it can't be opened, locked, read or removed.
+        """
         try:
-            file = path.open("rb")
+            file = path.open("r+b")  # over NFS who asks for a lock of its own must be able to write
         except FileNotFoundError:  # another worker was quicker
             yield None
             return
@@ -101,13 +145,13 @@ class Journal:
             except BlockingIOError:
                 yield None
                 return
-            yield list(_readable(file))
+            yield Left(file)
             path.unlink(missing_ok=True)
             sync_directory(self._directory)
 
     def find(self, decision_id: str) -> DecisionRecord | None:
-        """A decision that still waits here."""
-        return next((each for each in self._records() if each.decision_id == decision_id), None)
+        """A decision that still waits here; of others no more is read than their lines."""
+        return next((each for each in self._records(decision_id) if each.decision_id == decision_id), None)
 
     def last_uses(self) -> dict[str, int]:
         """Instant of the last decision that waits here made from each snapshot [s]."""
@@ -116,15 +160,22 @@ class Journal:
             uses[record.snapshot_id] = max(record.decided_at, uses.get(record.snapshot_id, record.decided_at))
         return uses
 
-    def _records(self) -> Iterator[DecisionRecord]:
-        """All decisions that wait here, file after file."""
+    def _records(self, said: str = "") -> Iterator[DecisionRecord]:
+        """The decisions that wait here whose lines hold a text, file after file."""
+        sought = msgspec.json.encode(said)[1:-1]
         for path in self.waiting():
             try:
                 file = path.open("rb")
             except FileNotFoundError:  # uploaded meanwhile: the database has it
                 continue
             with file:
-                yield from _readable(file)
+                for line in file:
+                    if sought not in line:
+                        continue
+                    record = _decoded(line)
+                    if record is None:
+                        break
+                    yield record
 
 
 def _write(file: BinaryIO, content: bytes) -> None:
@@ -134,10 +185,12 @@ def _write(file: BinaryIO, content: bytes) -> None:
         left = left[file.write(left) :]
 
 
-def _readable(file: BinaryIO) -> Iterator[DecisionRecord]:
-    """Whole lines; the first that is none ends the file: its worker died writing it, before it told anyone."""
-    for line in file:
-        try:
-            yield msgspec.json.decode(line, type=DecisionRecord)
-        except msgspec.DecodeError:
-            return
+def _decoded(line: bytes) -> DecisionRecord | None:
+    """The decision of a line; None for one that is not whole.
+
+    Such a line ends its file: its worker died writing it, before it told anyone.
+    """
+    try:
+        return msgspec.json.decode(line, type=DecisionRecord)
+    except msgspec.DecodeError:
+        return None

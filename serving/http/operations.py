@@ -20,6 +20,7 @@ from serving.http.health import Health
 from serving.http.health_bodies import HealthBody, LiveBody
 from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.people import People
+from serving.http.recorded import recorded
 from serving.http.requests import lines_of_header, path_text, read_body, read_query
 from serving.http.service import Service
 from serving.http.shadowing import ShadowBody, shadow_body
@@ -131,11 +132,7 @@ def _decisions(service: Service, metrics: Metrics) -> tuple[Operation, ...]:
 
     async def decision(request: Request) -> Response:
         read_query(request, b.NoQuery)
-        decision_id = path_text(request, "decision_id")
-        found = await run_sync(service.waiting, decision_id)
-        if found is None:
-            found = await service.ask(request.scope, service.decision, decision_id)
-        return json_answer(found)
+        return json_answer(await recorded(service, request.scope, path_text(request, "decision_id")))
 
     return (
         Operation(

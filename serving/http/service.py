@@ -18,7 +18,6 @@ from serving.challengers import Challengers
 from serving.http.asking import Asking
 from serving.http.bodies import (
     CustomerBody,
-    DecisionBody,
     EventReport,
     EventsBody,
     FoundCustomers,
@@ -34,7 +33,7 @@ from serving.http.facts import customer_facts
 from serving.http.finding import find_customers
 from serving.http.health_bodies import HealthBody
 from serving.http.problems import Problem
-from serving.http.rendering import decision_body, offers_body, scores_body
+from serving.http.rendering import offers_body, scores_body
 from serving.http.reporting import basket_lines, keep, read_events
 from serving.http.state import Loaded, State
 from serving.http.tags import TERMS, Basis, Digest, begun, matches, tag_of
@@ -162,23 +161,13 @@ class Service:
         agrees = run.run_id if run is not None and run.offers_like(request) else None
         return Decided(offers_body(ranking.answer, snapshot.facts, agrees, record.decision_id, stale=stale), record)
 
-    def waiting(self, decision_id: str) -> DecisionBody | None:
-        """A recorded decision that waits in a journal, None for another."""
-        record = self.workspace.journal().find(decision_id)
-        return None if record is None else decision_body(record, self.state.current().snapshot.facts)
-
-    def decision(self, decision_id: str) -> DecisionBody:
-        """A recorded decision, from the database.
+    def decision(self, decision_id: str) -> DecisionRecord | None:
+        """A recorded decision, from the database; None for one it has not.
 
         Raises:
-            Problem: 404 for one never recorded.
             StoreUnavailable: the database can't be asked.
         """
-        facts = self.state.current().snapshot.facts
-        record = self.workspace.decisions().find(decision_id)
-        if record is None:
-            raise Problem("unknown-decision", "No such decision is recorded.")
-        return decision_body(record, facts)
+        return self.workspace.decisions().find(decision_id)
 
     def score(self, customer_id: str, *, reasons: bool, language: Language = "en") -> ScoresBody:
         """Churn and value of a customer, known or not."""

@@ -75,7 +75,7 @@ def upload(journal: _Journal, database: Database) -> None:
     """What a worker does with journals."""
     for path in journal.waiting():
         with journal.claimed(path) as records:
-            DecisionStore(database).upload(records or [])
+            DecisionStore(database).upload(list(records or []))
 
 
 def killed_at_each_step(addresses: Iterator[str], place: Path) -> list[tuple[int, str]]:

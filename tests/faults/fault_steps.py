@@ -103,7 +103,8 @@ def _journal(place: Path) -> dict[str, Any]:
         folder = place / "cut" / str(length)
         folder.mkdir(parents=True)
         (folder / "a.jsonl").write_bytes(content[:length])
-        with Journal(folder).claimed(folder / "a.jsonl") as found:
+        with Journal(folder).claimed(folder / "a.jsonl") as left:
+            found = None if left is None else list(left)
             whole = content[:length].count(b"\n")
             wrong += found is None or [each.decision_id for each in found][:whole] != _ids(records[:whole])
             wrong += found is not None and len(found) > whole + 1

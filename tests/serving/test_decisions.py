@@ -14,8 +14,9 @@ from recsys.cli.app import build_app
 from recsys.errors import StoreUnavailable
 from recsys.models.bundle import write_bundle
 from recsys.registry import Registry, RunRecord
-from recsys.store import Database
+from recsys.store import Database, DecisionStore
 from recsys.workspace import replay_decision
+from serving import outage
 from tests.faults.bad_bundles import ranker_content
 from tests.serving.conftest import NEWER, import_purchases, purchase, reopened, start
 from tests.serving.test_state import wait_for
@@ -238,6 +239,47 @@ def test_a_decision_in_a_journal_is_not_replayed_for_who_was_erased_since(servic
     erase(service.workspace, "ann", record.decided_at + later)
     assert waiting.find(record.decision_id).customer_id == "ann"
     assert "customer of this decision was erased" in replayed(service.workspace, record.decision_id)[1]
+
+
+def test_a_decision_in_a_journal_does_not_name_who_was_erased_since(service):
+    """It is told as the database will have it after its upload."""
+    _, record = in_journal(service.workspace, service.offers()["decision_id"])
+    erase(service.workspace, "ann", record.decided_at)
+    ((receipt_id,),) = service.workspace.database().fetch("SELECT receipt_id FROM erasures", ())
+    assert decision(service, record.decision_id)["customer_id"] == f"erased:{receipt_id}"
+
+
+def test_a_decision_in_the_database_and_in_a_journal_is_that_of_the_database(service):
+    """While a long journal is uploaded its first part is in both, and an erasure finds the rows alone."""
+    decision_id = service.offers()["decision_id"]
+    record, waiting = service.workspace.decisions().find(decision_id), service.workspace.journal()
+    waiting.append([record])
+    changed(service.workspace, decision_id, '"seed":', '"seed":1')
+    assert decision(service, decision_id)["seed"] != record.read().seed
+
+
+@pytest.mark.parametrize(("erased", "named"), [("ann", "erased:"), ("bob", "ann")])
+def test_without_the_database_a_decision_names_nobody_who_was_known_to_be_erased(service, monkeypatch, erased, named):
+    """The tombstones read last say who it was; the receipt is not in them."""
+    monkeypatch.setattr(outage, "PAUSE", 60.0)
+    _, record = in_journal(service.workspace, service.offers()["decision_id"])
+    erase(service.workspace, erased, record.decided_at)
+    assert wait_for(lambda: service.state.erased.known == 1)
+    service.state.erased.lost(StoreUnavailable("lost"))
+    assert decision(service, record.decision_id)["customer_id"] == named
+
+
+def test_a_decision_uploaded_while_it_is_looked_for_is_found(service, monkeypatch):
+    """Neither in the database when that was asked nor in a journal any more: the database is asked once more."""
+    decision_id = service.offers()["decision_id"]
+    find, looks = DecisionStore.find, []
+
+    def late(store, each):
+        looks.append(each)
+        return find(store, each) if len(looks) > 1 else None
+
+    monkeypatch.setattr(DecisionStore, "find", late)
+    assert decision(service, decision_id)["decision_id"] == decision_id
 
 
 def test_a_replay_with_another_bundle_says_why(service):

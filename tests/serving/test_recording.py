@@ -1,13 +1,18 @@
 """The thread that keeps decisions lets them gather between commits, no longer than that is of use."""
 
 import asyncio
+import math
+import sqlite3
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
-from recsys.errors import StoreUnavailable
+from recsys.errors import StoreError, StoreUnavailable
+from recsys.store.journal import Part
 from recsys.store.patience import Patience
 from serving import recording
 from serving.recording import GAP, Recorder
@@ -74,6 +79,18 @@ def test_a_decision_that_comes_while_others_are_taken_is_kept(monkeypatch):
     assert (kept, store.batches) == ([True] * 3, [1] * 3)
 
 
+class Behind:
+    """So many decisions left in a journal, each of one byte."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def parts(self, count: int, start: int = 0):
+        for begin in range(start, self.number, count):
+            end = min(begin + count, self.number)
+            yield Part([SimpleNamespace()] * (end - begin), end)
+
+
 def recorder_of(store: Store) -> Recorder:
     """One that has a journal with nothing in it."""
     journal = SimpleNamespace(waiting=list, release=lambda: None)
@@ -109,7 +126,7 @@ class Uploading(Store):
 def test_an_upload_holds_nobody_up():
     """Decisions asked for while those of an outage are uploaded are kept between two parts, not after the last."""
     store, files = Uploading(), ["left"]
-    left = contextmanager(lambda _path: iter([[SimpleNamespace()] * 1_000]))
+    left = contextmanager(lambda _path: iter([Behind(1_000)]))
     journal = SimpleNamespace(waiting=lambda: [files.pop()] if files else [], release=lambda: None, claimed=left)
     store.recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
 
@@ -141,7 +158,7 @@ def test_an_upload_that_is_cut_off_goes_on_behind_what_was_brought():
 
     @contextmanager
     def left(path):
-        yield [SimpleNamespace()] * 500
+        yield Behind(500)
         files.remove(path)
 
     journal = SimpleNamespace(waiting=lambda: list(files), release=lambda: None, claimed=left)
@@ -153,6 +170,100 @@ def test_an_upload_that_is_cut_off_goes_on_behind_what_was_brought():
     finally:
         recorder.stop()
     assert (store.batches, begun) == ([100, 100, 0, 100, 100, 100], [])
+
+
+class Refusing(Store):
+    """Answers, but takes nothing; `error` is raised instead."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(0.0)
+        self.error = error
+
+    def append(self, records) -> None:
+        super().append(records)
+        raise self.error
+
+
+REFUSALS = [
+    StoreError("The database refused"),
+    sqlite3.DatabaseError("malformed"),
+    UnicodeEncodeError("a", "", 0, 1, ""),
+]
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_decisions_the_database_refuses_go_to_the_journal(monkeypatch, error):
+    """Whatever it says: who waits is answered, the next one too, and what can still be done is not called lost."""
+    monkeypatch.setattr(recording, "REFUSED", math.inf)
+    store, kept, begun = Refusing(error), [], []
+    journal = SimpleNamespace(waiting=list, release=lambda: None, append=kept.extend)
+    outage = SimpleNamespace(now=False, begin=begun.append)
+    recorder = Recorder(lambda: store, journal, outage, lambda _kept, _count: None)
+
+    async def keep() -> list[bool]:
+        return [await asyncio.wait_for(recorder.keep(SimpleNamespace()), 5) for _ in range(3)]
+
+    try:
+        answers = asyncio.run(keep())
+    finally:
+        recorder.stop()
+    assert (answers, len(kept), store.batches, begun) == ([True] * 3, 3, [1], [])
+
+
+@pytest.mark.parametrize("part", ["append", "upload", "count"])
+def test_the_thread_outlives_whatever_goes_wrong_in_it(monkeypatch, part):
+    """In the journal, in an upload or in the counting of what was kept; the next decision is answered."""
+    monkeypatch.setattr(recording, "REFUSED", 0.0)
+    store = Refusing(RuntimeError("?")) if part != "count" else Store(0.0)
+    tried = []
+
+    def fail(*_: object) -> list[str]:
+        tried.append(part)
+        raise RuntimeError("?")
+
+    journal = SimpleNamespace(waiting=list, release=lambda: None, append=lambda _: None)
+    if part != "count":
+        setattr(journal, {"append": "append", "upload": "claimed"}[part], fail)
+    journal.waiting = (lambda: [Path("left")]) if part == "upload" else list
+    counted = fail if part == "count" else lambda _kept, _count: None
+    recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), counted)
+
+    async def keep() -> bool:
+        await asyncio.wait_for(recorder.keep(SimpleNamespace()), 5)
+        assert await asyncio.to_thread(wait_for, lambda: tried)
+        return await asyncio.wait_for(recorder.keep(SimpleNamespace()), 5)
+
+    try:
+        kept = asyncio.run(keep())
+    finally:
+        recorder.stop()
+    assert kept is (part != "append")
+
+
+@pytest.mark.parametrize("error", [OSError(9, "Bad file descriptor"), StoreError("The database refused")])
+def test_a_file_that_can_not_be_uploaded_holds_no_other_up(monkeypatch, error):
+    """It is told once, although it is tried again and again, and those behind it are brought into the store."""
+    monkeypatch.setattr(recording, "REFUSED", 0.0)
+    store, files, tried = Store(0.0), [Path("a"), Path("b")], []
+
+    @contextmanager
+    def left(path):
+        if path.name == "a":
+            tried.append(path)
+            raise error
+        yield Behind(1)
+        files.remove(path)
+
+    journal = SimpleNamespace(waiting=lambda: list(files), release=lambda: None, claimed=left)
+    recorder = Recorder(lambda: store, journal, SimpleNamespace(now=False), lambda _kept, _count: None)
+    with capture_logs() as lines:
+        recorder.start()
+        try:
+            assert wait_for(lambda: len(tried) > 1)
+        finally:
+            recorder.stop()
+    told = [line["file"] for line in lines if line["event"] == "journal not uploaded"]
+    assert (files, store.batches, told) == ([Path("a")], [1], ["a"])
 
 
 def test_who_waited_for_a_slow_commit_waits_for_the_next_so_much_less():

@@ -1,15 +1,20 @@
 """Decisions are kept once each, in the database or in a worker's journal, and found again as they were."""
 
+import errno
+import fcntl
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from recsys.decisioning.record import DecisionRecord, new_decision_id
+from recsys.errors import StoreError
 from recsys.store import Database, DecisionStore, Journal
 
 
@@ -42,6 +47,21 @@ def test_a_kept_decision_is_found_as_it_was(store):
 def test_an_unknown_decision_is_not_found(store):
     """No record is no error of the store."""
     assert store.find("0" * 32) is None
+
+
+def test_a_damaged_table_is_an_error_of_the_store(tmp_path):
+    """Writers tell what the store says from what went wrong in the program, whatever class the driver has for it."""
+    path = tmp_path / "barista.db"
+    Database.open(path).close()
+    with closing(sqlite3.connect(path)) as other:
+        (root,) = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'decisions'").fetchone()
+        (size,) = other.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(root - 1) * size : root * size] = b"\xff" * size
+    path.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        DecisionStore(Database.unprepared(path)).append([decision(1)])
+    assert (type(caught.value), caught.value.found) == (StoreError, "DatabaseError SQLITE_CORRUPT")
 
 
 def test_decisions_uploaded_twice_are_kept_once(store):
@@ -81,8 +101,8 @@ def test_a_journal_gives_back_what_it_was_given(journal):
     journal.append([decision(1)])
     journal.append([decision(2)])
     journal.release()
-    with journal.claimed(journal.waiting()[0]) as records:
-        assert msgspec.json.encode(records) == msgspec.json.encode([decision(1), decision(2)])
+    with journal.claimed(journal.waiting()[0]) as left:
+        assert msgspec.json.encode(list(left)) == msgspec.json.encode([decision(1), decision(2)])
 
 
 def test_a_decision_in_a_journal_can_be_found(journal):
@@ -115,11 +135,60 @@ def test_a_journal_stays_when_its_upload_fails(journal):
     assert len(journal.waiting()) == 1
 
 
+def test_a_journal_is_read_a_part_at_a_time(journal):
+    """The byte behind one part is where the next begins, also for who comes back later."""
+    journal.append([decision(number) for number in range(5)])
+    journal.release()
+    with journal.claimed(journal.waiting()[0]) as left:
+        _, second, _ = left.parts(2)
+        later = [[each.customer_id for each in part.records] for part in left.parts(2, second.end)]
+    assert ([each.customer_id for each in second.records], later) == (["customer 2", "customer 3"], [["customer 4"]])
+
+
+def test_of_a_journal_no_more_is_decoded_than_is_asked_for(journal, monkeypatch):
+    """An outage may leave more behind than the memory holds."""
+    journal.append([decision(number) for number in range(5)])
+    journal.release()
+    decode, decoded = msgspec.json.decode, []
+    monkeypatch.setattr(
+        msgspec.json, "decode", lambda line, **options: (decoded.append(line), decode(line, **options))[1]
+    )
+    found = journal.find(f"{4:032x}")
+    with journal.claimed(journal.waiting()[0]) as left:
+        next(left.parts(2))
+    assert (found is not None, len(decoded)) == (True, 1 + 2)
+
+
+def test_a_journal_that_grew_large_is_followed_by_another(journal, monkeypatch):
+    """What is uploaded leaves the disk a file at a time; nothing that was kept is missing in them."""
+    monkeypatch.setattr("recsys.store.journal.LARGEST", 1)
+    for number in range(3):
+        journal.append([decision(number)])
+    found = [journal.find(f"{number:032x}") is not None for number in range(3)]
+    assert (len(journal.waiting()), found) == (3, [True] * 3)
+
+
 def test_a_journal_its_worker_writes_is_left_alone(journal, tmp_path):
     """Nobody takes the file of a living worker."""
     journal.append([decision(1)])
     with Journal(tmp_path / "journal").claimed(journal.waiting()[0]) as records:
         assert records is None
+
+
+def test_a_journal_is_claimed_by_who_could_write_it(journal, monkeypatch):
+    """Over NFS a lock of one's own is given to a descriptor open for writing alone."""
+    lock = fcntl.flock
+
+    def over_nfs(file, kind):
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        lock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", over_nfs)
+    journal.append([decision(1)])
+    journal.release()
+    with journal.claimed(journal.waiting()[0]) as records:
+        assert len(list(records)) == 1
 
 
 def test_a_killed_worker_leaves_its_whole_lines(tmp_path):

@@ -228,6 +228,27 @@ def test_a_connection_that_breaks_within_an_answer_is_replaced(postgres, ask):
     database.close()
 
 
+@pytest.mark.parametrize("ask", [Database.fetch, Database.run])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (psycopg.errors.InsufficientPrivilege("denied to anna"), "InsufficientPrivilege 42501"),
+        (psycopg.errors.DataCorrupted("page of anna"), "DataCorrupted XX001"),
+        (psycopg.errors.UndefinedTable("no table of anna"), "UndefinedTable 42P01"),
+        (psycopg.errors.UntranslatableCharacter("anna"), "UntranslatableCharacter 22P05"),
+        (sqlite3.DatabaseError("row of anna"), "DatabaseError"),
+    ],
+)
+def test_what_a_driver_refuses_is_an_error_of_the_store(tmp_path, ask, error, kind):
+    """On the fast path as in a transaction; its kind is told, its words are not: they may hold values of rows."""
+    database = Database.open(tmp_path / "events.db")
+    database.fetch("SELECT 1", ())
+    database._local.cursor = Broken(error)
+    with pytest.raises(StoreError) as caught:
+        ask(database, "SELECT 1", ())
+    assert caught.value.message() == f"The database refused; found {kind!r}."
+
+
 class Broken:
     """A cursor of a connection that breaks."""
 
