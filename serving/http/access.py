@@ -69,6 +69,7 @@ class Access:
 
         Raises:
             Problem: as there.
+            StoreUnavailable: the keys could not be read, so that this may be one of them.
         """
         if not self.asks:
             self._check_host(scope)
@@ -78,8 +79,15 @@ class Access:
             raise unauthenticated("no key", "")
         if self._tokens is not None and self._tokens.reads(text):
             return self._let_in(self._tokens.key(text), scopes)
-        key = self.ring.known(text)
+        key = self._known(text)
         return None if key is None and self._fetches and self.ring.may_keep(text) else self._let_in(key, scopes)
+
+    def _known(self, text: str) -> Key | None:
+        """The key on the ring; without `fetches` nobody can say whether there is another when it wasn't read."""
+        key = self.ring.known(text)
+        if key is None and not self._fetches and self.ring.down and self.ring.may_keep(text):
+            raise StoreUnavailable("The keys can't be read now", cure="Check the database")
+        return key
 
     def _let_in(self, key: Key | None, scopes: tuple[str, ...]) -> Key:
         """The key that was found, if it opens what takes one of `scopes`."""
@@ -93,13 +101,14 @@ class Access:
         return key
 
     def knows(self, text: str) -> bool:
-        """Whether this is a key of the ring, or a token for this tenant by what it says of itself, unproved."""
+        """Whether this is a key of the ring, or a token for this tenant by what it says of itself, unproved.
+
+        Raises:
+            StoreUnavailable: the keys could not be read, so that this may be one of them.
+        """
         if self._tokens is not None and self._tokens.reads(text):
             return self._tokens.addressed(text)
-        try:
-            return self.ring.known(text) is not None
-        except StoreUnavailable:
-            return False
+        return self._known(text) is not None
 
     def opens(self, text: str) -> bool:
         """Whether this is a key of the ring or a token in order that works now, whatever for."""

@@ -153,7 +153,10 @@ async def _lifespan(
     service: Service, metrics: Metrics, guards: Guards, health: Health, _app: FastAPI
 ) -> AsyncIterator[None]:
     service.recorder.start()
-    tasks = [asyncio.create_task(each) for each in (watch(service, metrics, guards, health), hand_over(metrics))]
+    seconds = service.workspace.settings.refresh_seconds
+    kept = (read_again(read, seconds) for read in (guards.refresh, service.state.erased.refresh))
+    looks = (watch(service, metrics, health), *kept, hand_over(metrics))
+    tasks = [asyncio.create_task(each) for each in looks]
     try:
         yield
     finally:
@@ -171,26 +174,34 @@ async def hand_over(metrics: Metrics) -> None:
         metrics.hand_over()
 
 
-async def watch(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
-    """Look for a new snapshot, champion or run, and for keys, every `refresh_seconds`, off the event loop."""
+async def read_again(read: Callable[[], object], seconds: float) -> None:
+    """Read the keys or who is erased, off the event loop, so often [s]: a look may open models for a minute."""
+    while True:
+        try:
+            await run_sync(read)
+        except Exception as error:  # whatever it was, it is read again all the same
+            LOG.error("not read again", error=type(error).__name__)
+        await asyncio.sleep(seconds)
+
+
+async def watch(service: Service, metrics: Metrics, health: Health) -> None:
+    """Look for a new snapshot, champion or run every `refresh_seconds`, off the event loop."""
     told: Counter[tuple[Any, str]] = Counter()
     while True:
         try:
-            await _look(service, metrics, guards, health)
+            await _look(service, metrics, health)
         except Exception as error:  # whatever it was, the next look is made all the same
             LOG.error("look failed", error=type(error).__name__)
         _tell(service, metrics, health, told)
         await asyncio.sleep(service.workspace.settings.refresh_seconds)
 
 
-async def _look(service: Service, metrics: Metrics, guards: Guards, health: Health) -> None:
+async def _look(service: Service, metrics: Metrics, health: Health) -> None:
     state, begun = service.state, time.perf_counter()
     if await run_sync(state.refresh):
         metrics.swap_seconds.observe(time.perf_counter() - begun)
-    await run_sync(guards.refresh)
     if state.opened:
         await run_sync(service.shadow.challengers.refresh, state.current().answers)
-    await run_sync(state.erased.refresh)
     await run_sync(health.look)
 
 

@@ -76,7 +76,8 @@ class Keyring:
         self._setting = digest_of(setting.get_secret_value()) if setting else None
         self._store, self._monotonic = store, monotonic
         self._read: _Read | None = None
-        self._down = False
+        self.down = False
+        """Whether the last reading failed."""
 
     @property
     def asks(self) -> bool:
@@ -88,11 +89,11 @@ class Keyring:
         try:
             keys = self._store().all()
         except StoreUnavailable:
-            if not self._down:
+            if not self.down:
                 LOG.warning("keys not read", honoured_seconds=HONOURED)
-            self._down = True
+            self.down = True
             return
-        self._read, self._down = _Read(keys, self._monotonic()), False
+        self._read, self.down = _Read(keys, self._monotonic()), False
 
     def known(self, text: str) -> Key | None:
         """The key that reads `text` among those read last; None for another.

@@ -19,7 +19,7 @@ from recsys.models.bundle import verify_bundle
 from recsys.models.pacing import standing_back
 from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
-from serving.canary import RefusedByCanary, try_bundle
+from serving.canary import BundleKillsProcess, RefusedByCanary, try_bundle
 from serving.erased import KEPT, Erased
 from serving.good import good_bundle, note_good
 from serving.http.finding import ItemFinder
@@ -33,6 +33,10 @@ SHARE = 0.1
 
 VAIN = 5.0
 """How long nobody tries again to open a database that could not be opened, while a service starts [s]."""
+
+AGAIN = 600.0
+"""After how long a bundle is tried again that took its process down or never let it end: the machine may be at fault,
+and each try can take a minute [s]."""
 
 OpenAnswers = Callable[[Workspace, ErasedAt, Mapping[str, Path | None]], Answers]
 """Opens the current snapshot, without those erased, and a bundle of each model."""
@@ -91,6 +95,7 @@ class State:
         self.swaps = {"loaded": 0, "failed": 0}
         self.refusals: Counter[str] = Counter()
         self._tried: dict[tuple[str, str], RefusedByCanary | None] = {}
+        self._killed: dict[tuple[str, str], tuple[BundleKillsProcess, float]] = {}
 
     @property
     def opened(self) -> bool:
@@ -210,14 +215,23 @@ class State:
             self.refused[name] = refused
 
     def _try(self, name: str, directory: Path, key: bytes | None) -> None:
-        """Open one bundle in a child process, the same content once and never what serves already."""
+        """Open one bundle in a child process, the same content once and never what serves already.
+
+        What killed the child or never let it end is tried again after `AGAIN`.
+        """
         content = (name, verify_bundle(directory, key))
         if content not in self._tried:
+            killed = self._killed.get(content)
+            if killed is not None and time.monotonic() - killed[1] < AGAIN:
+                raise killed[0]
             try:
                 try_bundle(name, directory, key)
                 self._tried[content] = None
             except RefusedByCanary as error:
                 self._tried[content] = error
+            except BundleKillsProcess as error:
+                self._killed[content] = error, time.monotonic()
+                raise
         refused = self._tried[content]
         if refused is not None:
             raise refused

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from recsys.errors import StoreUnavailable
 from recsys.settings import Settings
 from recsys.store import AnswerStore, LimitStore
 from recsys.workspace import tenants_of
@@ -88,14 +89,21 @@ class TenantsApp:
     def _tenant(self, scope: Scope) -> str | None:
         """The tenant whose key or token is shown; None for the operator, for nobody and for the unknown.
 
-        Proved only where nobody asks for a proof afterwards.
+        Proved only where nobody asks for a proof afterwards. What no tenant knows, while the keys of one could not be
+        read, is that one's to refuse: it answers 503, whosesoever key it is.
         """
         text = bearer(scope)
         if not text or scope["path"] in OPERATORS:
             return None
         open_path = scope["path"] in self._open
-        shown = (name for name, each in self._access.items() if (each.opens if open_path else each.knows)(text))
-        return next(shown, None)
+        unread = None
+        for name, each in self._access.items():
+            try:
+                if (each.opens if open_path else each.knows)(text):
+                    return name
+            except StoreUnavailable:
+                unread = unread or name
+        return unread
 
 
 class _Part:

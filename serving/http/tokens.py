@@ -114,12 +114,13 @@ class Tokens:
             Problem: 401 for every token that is not entirely in order.
         """
         digest = hashlib.sha256(text.encode()).digest()
-        found = self._checked.get(digest)
+        checked = self._checked  # these, should the key set change meanwhile: the next ones were checked against it
+        found = checked.get(digest)
         if found is None:
             found = self._key_of(self._claims(text))
-            if len(self._checked) >= MOST:
-                self._checked.clear()
-            self._checked[digest] = found
+            if len(checked) >= MOST:
+                checked.clear()
+            checked[digest] = found
         return found
 
     def _claims(self, text: str) -> dict[str, Any]:

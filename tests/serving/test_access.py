@@ -91,6 +91,14 @@ def test_without_a_key_it_listens_on_this_machine_only(host):
         refuse_open_door(Settings(host=host, api_key=None))
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "shop.example.org"])
+def test_beyond_this_machine_nobody_is_let_in_without_a_key(make_workspace, serve, host):
+    """A database that held no key after all, found or restored while it serves, makes no caller this machine."""
+    service = serve(make_workspace(host=host))
+    answers = [service.http.request(method, path, headers={"Host": "localhost"}) for method, path in GUARDED]
+    assert {answer.status_code for answer in answers} == {401}
+
+
 def test_with_a_key_it_may_listen_anywhere():
     """A key opens other addresses."""
     assert refuse_open_door(Settings(host="0.0.0.0", api_key=KEY)) is None

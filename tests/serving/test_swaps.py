@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from recsys.data.files import replace_text
 from recsys.errors import BundleError
 from recsys.models.bundle import write_bundle
+from recsys.store import KeyStore
 from recsys.testing.published import linear_content, publish_models
 from serving import canary
 from serving.answers import open_answers
@@ -194,6 +195,54 @@ def test_the_same_bundle_is_tried_once(workspace, monkeypatch):
     for _ in range(3):
         state.refresh()
     assert ([given[0] for given in tries].count("churn"), state.refusals["UnequalScores"]) == (1, 3)
+
+
+@pytest.mark.parametrize(("again", "tries"), [(600.0, 1), (0.0, 3)], ids=["soon", "later"])
+def test_a_bundle_that_kills_its_process_is_tried_again_later(workspace, monkeypatch, again, tries):
+    """Each try may take a minute: three looks make one, and after a while the bundle has another."""
+    tried = []
+
+    def killing(name, *_):
+        tried.append(name)
+        raise BundleKillsProcess("never ended")
+
+    state = State(workspace, open_answers)
+    state.refresh()
+    monkeypatch.setattr("serving.http.state.try_bundle", killing)
+    monkeypatch.setattr("serving.http.state.AGAIN", again)
+    write_good(workspace.bundles / "churn" / "2", 2)
+    replace_text(workspace.bundles / "churn" / "champion", "2")
+    for _ in range(3):
+        state.refresh()
+    assert (len(tried), state.refusals["BundleKillsProcess"]) == (tries, 3)
+
+
+@pytest.fixture
+def stuck(service, monkeypatch):
+    """A service whose look waits for a child that tries a new model, as long as the test lasts."""
+    begun, end = threading.Event(), threading.Event()
+
+    def waiting(*_):
+        begun.set()
+        end.wait(300)
+
+    monkeypatch.setattr("serving.http.state.try_bundle", waiting)
+    publish_models(service.workspace.directory, ["churn"], version="2", seed=9)
+    assert begun.wait(60)
+    yield service
+    end.set()
+
+
+def test_keys_are_read_while_a_new_model_is_tried(stuck):
+    """A look may take a minute; a key made meanwhile closes the door, and would open no more once revoked."""
+    KeyStore(stuck.workspace.database()).create("till", ["score"])
+    assert wait_for(lambda: stuck.http.get("/v1/models").status_code == 401)
+
+
+def test_who_is_erased_is_read_while_a_new_model_is_tried(stuck):
+    """The last reading, which answers come from in an outage, is not older than without a new model."""
+    stuck.http.delete("/v1/customers/ann").raise_for_status()
+    assert wait_for(lambda: stuck.state.erased.known == 1)
 
 
 def test_what_serves_already_is_not_tried_again(workspace, monkeypatch):

@@ -1,13 +1,14 @@
 """Several tenants in one service: the key decides, nothing of one is seen by another."""
 
 import shutil
+from functools import partial
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from recsys.cli.app import build_app
-from recsys.errors import SettingsError
+from recsys.errors import SettingsError, StoreUnavailable
 from recsys.store import KeyStore
 from recsys.workspace import Workspace, tenants_of
 from serving.http import asking
@@ -17,6 +18,7 @@ from serving.http.local import answering, serve_locally
 from serving.http.tenants import open_tenants, tenants_app, together
 from tests.docs.http_parts import known_operations
 from tests.serving.test_processes import CLIENT, serving
+from tests.serving.test_state import wait_for
 from tests.serving.two_tenants import MARKS, OTHER, make_tenants, operator_of, run, serving_both, told, unlike_alone
 
 OPERATOR = "o" * 43
@@ -157,6 +159,69 @@ def test_a_tenant_without_keys_is_closed(place):
     operator = operator_of(place)
     with answering(tenants_app(operator, open_tenants(operator))) as address:
         assert httpx.get(f"{address}/v1/models").status_code == 401
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Tenants whose keys can't be read; to be changed in place."""
+    names, real = set(), KeyStore.all
+
+    def read(self):
+        if any(f"/{name}/" in str(self._database._engine.url) for name in names):
+            raise StoreUnavailable("away")
+        return real(self)
+
+    monkeypatch.setattr(KeyStore, "all", read)
+    return names
+
+
+SHOWN = ("north", "south", "nobody", "no key")
+"""Keys of two tenants, one of nobody that reads like them, and a text that reads like none."""
+
+
+def answers_to(place):
+    """What is answered to each of `SHOWN` on a service that starts now."""
+    operator = operator_of(place, api_key=OPERATOR)
+    states = open_tenants(operator)
+    keys = {name: KeyStore(each.workspace.database()).create("all", ["admin"])[0] for name, each in states.items()}
+    keys |= {"nobody": "barista_000000000000_" + "A" * 43, "no key": "anything"}
+    with answering(tenants_app(operator, states)) as address:
+        ask = partial(httpx.get, f"{address}/v1/models")
+        return {each: ask(headers={"Authorization": f"Bearer {keys[each]}"}) for each in SHOWN}
+
+
+@pytest.mark.parametrize(
+    ("lost", "due"),
+    [
+        ({"north", "south"}, {"north": 503, "south": 503, "nobody": 503, "no key": 401}),
+        ({"north"}, {"north": 503, "south": 200, "nobody": 503, "no key": 401}),
+        ({"south"}, {"north": 200, "south": 503, "nobody": 503, "no key": 401}),
+        (set(), {"north": 200, "south": 200, "nobody": 401, "no key": 401}),
+    ],
+)
+def test_a_key_that_may_be_one_of_keys_not_read_is_answered_later(place, unreadable, lost, due):
+    """While the keys of a tenant were never read nobody can say that a key is wrong: 503, not 401."""
+    unreadable |= lost
+    assert {each: answer.status_code for each, answer in answers_to(place).items()} == due
+
+
+def test_the_key_of_a_tenant_not_read_and_one_of_nobody_look_alike(place, unreadable):
+    """Both are told to ask again later, in the same words."""
+    unreadable |= {"north"}
+    answers = answers_to(place)
+    bodies = [answers[each].json() | {"instance": ""} for each in ("north", "nobody")]
+    waits = [answers[each].headers["retry-after"] for each in ("north", "nobody")]
+    assert (bodies[0], waits) == (bodies[1], ["1", "1"])
+
+
+def test_a_key_made_after_the_last_reading_of_a_lost_database_is_answered_later(place, unreadable):
+    """Keys read before go on opening; of one made since nobody can say that it is wrong."""
+    with serving_both(operator_of(place)) as both, both.client("north") as north:
+        unreadable |= {"north", "south"}
+        made, _ = KeyStore(both.workspaces["north"].database()).create("new", ["admin"])
+        new = {"Authorization": f"Bearer {made}"}
+        assert wait_for(lambda: httpx.get(f"{both.address}/v1/models", headers=new).status_code == 503)
+        assert north.get("/v1/models").status_code == 200
 
 
 def test_a_tenants_own_app_asks_for_the_key_again(place):

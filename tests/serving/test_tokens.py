@@ -143,6 +143,22 @@ def test_a_key_taken_out_of_the_set_opens_no_more(tmp_path):
         tokens.key(text)
 
 
+def test_a_token_checked_while_its_key_is_taken_out_opens_no_more(tmp_path, monkeypatch):
+    """What was checked against the former set is not remembered beside the next."""
+    tokens = Tokens(write_keys(tmp_path / "jwks.json"), RULES)
+
+    def refreshed(*given):
+        write_keys(tmp_path / "jwks.json", public_key("RS256"))
+        tokens.refresh()
+        return granted_scopes(*given)
+
+    monkeypatch.setattr("serving.http.tokens.granted_scopes", refreshed)
+    text = token("ES256")
+    tokens.key(text)
+    with pytest.raises(Problem):
+        tokens.key(text)
+
+
 def test_a_broken_set_leaves_the_former(tmp_path):
     """A file half written does not lock everyone out."""
     tokens = Tokens(write_keys(tmp_path / "jwks.json"), RULES)
