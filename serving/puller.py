@@ -1,10 +1,11 @@
 """The one process that talks to MLflow while the service runs: it fills the bundle cache, workers read only that.
 
-`python -m serving.puller SECONDS WORKSPACE…` watches over a child that asks MLflow every so often. MLflow's client may
-wait for ever, die or leak: a child that says nothing for `PATIENCE` is killed and replaced. What MLflow answers is
-not believed: a bundle counts when its digests, its signature and its golden rows hold.
+`python -m serving.puller SECONDS WORKSPACE… [--tenants DIRECTORY]` watches over a child that asks MLflow every so
+often. MLflow's client may wait for ever, die or leak: a child that says nothing for `PATIENCE` is killed and replaced.
+What MLflow answers is not believed: a bundle counts when its digests, its signature and its golden rows hold.
 """
 
+import argparse
 import json
 import os
 import selectors
@@ -13,7 +14,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from recsys.settings import Settings
 
 PATIENCE = 120.0
 """How long a round may take [s]."""
@@ -29,10 +33,11 @@ REPORT = "pulled.json"
 
 
 class Puller:
-    """A puller process that ends with this one."""
+    """A puller process that ends with this one; `tenants` is where the service was told that its tenants are."""
 
-    def __init__(self, seconds: float, workspaces: list[Path]) -> None:
+    def __init__(self, seconds: float, workspaces: list[Path], tenants: Path | None = None) -> None:
         arguments = [str(seconds), *map(str, workspaces)]
+        arguments += ["--tenants", str(tenants)] if tenants is not None else []
         self._process = subprocess.Popen([sys.executable, "-m", "serving.puller", *arguments], stdin=subprocess.PIPE)
 
     @property
@@ -84,9 +89,9 @@ def _heard(files: Sequence[IO[Any]], seconds: float) -> list[IO[Any]]:
     return [file for file in files if file.fileno() in ready]
 
 
-def pull_again_and_again(seconds: float, workspaces: list[Path], told: IO[str]) -> None:
+def pull_again_and_again(seconds: float, workspaces: list[Path], told: IO[str], tenants: Path | None = None) -> None:
     """The child: one round over all workspaces, a line about it, a pause."""
-    rounds = [Rounds(path) for path in workspaces]
+    rounds = [Rounds(path, tenants) for path in workspaces]
     while True:
         for each in rounds:
             each.pull()
@@ -99,10 +104,8 @@ def pull_again_and_again(seconds: float, workspaces: list[Path], told: IO[str]) 
 class Rounds:
     """Pulls one workspace's champions and challengers round by round; a round that fails changes nothing."""
 
-    def __init__(self, workspace: Path) -> None:
-        from recsys.settings import load_settings
-
-        self._settings = load_settings(workspace=workspace)
+    def __init__(self, workspace: Path, tenants: Path | None = None) -> None:
+        self._settings = _settings_of(workspace, tenants)
         self._registry: Any = None
         self._error: str | None = None
         before = pulled(workspace)
@@ -154,6 +157,21 @@ class Rounds:
             return
 
 
+def _settings_of(workspace: Path, tenants: Path | None) -> "Settings":
+    """Settings the service answers under from a workspace: those of a tenant where it is one.
+
+    `tenants` is their directory where an argument named it, None where the environment may.
+    """
+    from recsys.settings import load_settings
+    from recsys.workspace.tenants import tenant_settings
+
+    alone = load_settings(workspace=workspace, tenants=tenants)
+    if alone.tenants is None or alone.tenants.resolve() != workspace.resolve().parent:
+        return alone
+    operator = load_settings(workspace=alone.tenants, tenants=alone.tenants)
+    return tenant_settings(operator, workspace.name)
+
+
 class Pulled(NamedTuple):
     """What the puller says: whether MLflow answered its last round, and when it last did [s], None for never."""
 
@@ -178,7 +196,16 @@ def _child(arguments: list[str]) -> None:
 
     told, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no line of ours
     configure_logs("info")
-    pull_again_and_again(float(arguments[0]), [Path(each) for each in arguments[1:]], told)
+    given = _parser().parse_args(arguments)
+    pull_again_and_again(given.seconds, given.workspaces, told, given.tenants)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serving.puller", description="Fill the bundle cache.")
+    parser.add_argument("seconds", type=float, help="Between two rounds.")
+    parser.add_argument("workspaces", type=Path, nargs="+", help="Directories of the workspaces.")
+    parser.add_argument("--tenants", type=Path, help="Directory whose workspaces are tenants.")
+    return parser
 
 
 if __name__ == "__main__":

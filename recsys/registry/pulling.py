@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from shutil import rmtree
+from socket import gethostname
 
 from recsys.data.files import read_text, replace_text, sync_directory
 from recsys.errors import BundleError, WrongModel
@@ -12,6 +14,14 @@ from recsys.models.bundle import Bundle, read_bundle
 
 BUNDLE_PATH = "model/artifacts/bundle"
 """Where a run keeps its bundle."""
+
+_Signs = frozenset[tuple[str, int, int, int]]
+
+_VERIFIED: dict[Path, tuple[bytes | None, _Signs, str]] = {}
+"""Key, signs of the files and digest of cached bundles that held: rounds a few seconds apart read none of them again.
+
+What serves is verified when it is opened, whatever is remembered here.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +59,21 @@ def pull_champion(
     role: str = "champion",
     digest: str = "",
 ) -> Change | None:
-    """Make `version` the champion (or `role`) of the cache folder of one model; None when it already is.
+    """Make `version` the champion (or `role`) of the cache folder of one model; None when it already is, and whole.
 
     `fetch(run_id, target)` downloads a bundle below `target` and says where it is; a cached one with the `digest` of
-    the version is taken as it is.
+    the version is taken as it is, a damaged one replaced.
     """
     wanted, before = str(version), read_text(cache / role)
-    if before == wanted and (cache / wanted).is_dir():
-        return None
-    if digest and _holds(cache / wanted, cache.name, key, digest):
+    if (digest or before == wanted) and _holds(cache / wanted, cache.name, key, digest):
+        if before == wanted:
+            return None
         replace_text(cache / role, f"{wanted}\n")
         return Change(cache.name, before, wanted, role=role)
     cache.mkdir(parents=True, exist_ok=True)
-    staging = cache / f".pulling-{os.getpid()}"
+    staging = cache / f".pulling-{gethostname()}-{os.getpid()}-{token_hex(4)}"  # in two pods process ids are alike
     try:
-        staging.mkdir(exist_ok=True)
+        staging.mkdir()
         bundle = fetch(run_id, staging)
         checked_bundle(bundle, cache.name, key)
         _place(bundle, cache / wanted)
@@ -76,11 +86,25 @@ def pull_champion(
 
 
 def _holds(directory: Path, name: str, key: bytes | None, digest: str) -> bool:
-    """Whether a cached bundle is whole and the one with this digest."""
+    """Whether a cached bundle is whole and the one with this digest, where the version says one."""
     try:
-        return directory.is_dir() and checked_bundle(directory, name, key).digest == digest
-    except BundleError:
+        signs = _signs(directory)
+        known = _VERIFIED.get(directory)
+        if known is None or known[:2] != (key, signs):
+            known = _VERIFIED[directory] = key, signs, checked_bundle(directory, name, key).digest
+        return digest in {"", known[2]}
+    except (BundleError, OSError):
         return False
+
+
+def _signs(directory: Path) -> _Signs:
+    """What changes when a file of a bundle does.
+
+    Raises:
+        OSError: there is no such directory, or it can't be read.
+    """
+    found = ((path.name, path.stat()) for path in directory.iterdir())
+    return frozenset((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in found)
 
 
 def withdraw_challenger(cache: Path) -> Change | None:

@@ -134,8 +134,11 @@ class Running:
         return Puller(self.settings.pull_seconds, served)
 
     def _answer_forked(self, listening: socket.socket) -> None:
+        """Answer in a worker; one that replaces another may begin days after what was opened here."""
         for state in self.tenants.values() or (self.state,):
             state.workspace.reopen()
+            state.erased.reload()
+            state.refresh()  # some small files are read where no pointer changed
         self._answer(listening)
 
     def _app(self, metrics: Metrics, tracing: Tracing | None) -> ASGIApp:

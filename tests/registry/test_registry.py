@@ -1,15 +1,18 @@
 """Versions are registered with their run, one is the champion, and the bundle cache follows it or stays."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+from shutil import copytree, rmtree
 
 import pytest
 from pydantic import SecretStr
 
 from recsys.data.files import read_text
 from recsys.errors import BundleError, RegistryError, SnapshotError
-from recsys.registry import Change, Registry, RunRecord
+from recsys.registry import Change, Registry, RunRecord, pulling
 
 RECORD = RunRecord({"leaves": 31}, {"auc": 0.8125}, {"stage": "backtest"}, fingerprint="f1")
 
@@ -141,6 +144,69 @@ def test_a_second_pull_changes_nothing(registry, bundle, snapshot, tmp_path):
     registry.promote("churn", registry.publish("churn", bundle(), RECORD, snapshot))
     registry.pull(tmp_path / "cache")
     assert registry.pull(tmp_path / "cache") == []
+
+
+@pytest.fixture
+def cached(registry, bundle, snapshot, tmp_path):
+    """A champion in the cache."""
+    registry.promote("churn", registry.publish("churn", bundle(intercept=4.0), RECORD, snapshot))
+    registry.pull(tmp_path / "cache")
+    folder = tmp_path / "cache" / "churn"
+    return folder / read_text(folder / "champion")
+
+
+def contents(directory):
+    """Bytes of the files by name."""
+    return {each.name: each.read_bytes() for each in directory.iterdir()}
+
+
+def tear(path):
+    """Half of the file is gone, as after a full disk."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("harm", [tear, lambda path: path.unlink()], ids=["torn", "lost"])
+def test_a_damaged_champion_of_the_cache_is_fetched_again(registry, cached, tmp_path, harm):
+    """MLflow has it whole: the next pull replaces what a disk or a hand destroyed, and says so."""
+    whole = contents(cached)
+    harm(cached / "churn.json")
+    changes = registry.pull(tmp_path / "cache")
+    assert (changes, contents(cached)) == ([Change("churn", cached.name, cached.name)], whole)
+
+
+def test_another_bundle_under_the_number_of_the_champion_is_replaced(registry, cached, bundle, tmp_path):
+    """One of another MLflow has other bytes, each of them whole."""
+    whole = contents(cached)
+    rmtree(cached)
+    bundle(intercept=6.0).rename(cached)
+    registry.pull(tmp_path / "cache")
+    assert contents(cached) == whole
+
+
+def test_a_champion_that_holds_is_read_once(registry, cached, tmp_path, monkeypatch):
+    """Rounds a few seconds apart read its files again only after one changed."""
+    registry.pull(tmp_path / "cache")
+    read, real = [], pulling.read_bundle
+    monkeypatch.setattr(pulling, "read_bundle", lambda *named: read.append(named[0]) or real(*named))
+    registry.pull(tmp_path / "cache")
+    unchanged = len(read)
+    os.utime(cached / "churn.json", (1, 1))
+    registry.pull(tmp_path / "cache")
+    assert (unchanged, read) == (0, [cached])
+
+
+def test_two_that_pull_at_once_stand_in_nobodys_way(bundle, tmp_path):
+    """Process ids of two pods on one volume may be alike: each fetches into a folder of its own."""
+    places, source = [], bundle()
+
+    def fetch(_run_id, target):
+        places.append(target)
+        if len(places) == 1:
+            pulling.pull_champion(fetch, tmp_path / "cache" / "churn", 2, "other", None)
+        return Path(copytree(source, target / "bundle"))
+
+    pulling.pull_champion(fetch, tmp_path / "cache" / "churn", 1, "one", None)
+    assert len(set(places)) == 2
 
 
 def test_a_damaged_champion_is_refused_and_the_last_good_one_stays(registry, run_of, bundle, snapshot, tmp_path):

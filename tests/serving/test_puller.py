@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from pydantic import SecretStr
 
 from recsys.data.files import read_text
 from recsys.models.bundle import write_bundle
 from recsys.registry import Registry, RunRecord
 from recsys.settings import Settings
 from recsys.testing.published import linear_content
+from recsys.workspace import create_tenant
 from serving import puller
 from serving.answers import open_answers
 from serving.http.state import State
@@ -155,6 +157,36 @@ def test_a_moved_alias_arrives_and_rolls_back_bit_by_bit(make_workspace, monkeyp
     finally:
         process.stop()
     assert (seen[0] == seen[2], seen[0] == seen[1]) == (True, False)
+
+
+OPERATORS = 'mlflow_tracking_uri = "http://mlflow.example:5000"\nbundle_key = "k1"\nregistry_prefix = "shared-"\n'
+
+
+@pytest.mark.parametrize("told", ["argument", "environment"])
+def test_it_asks_for_a_tenant_under_the_settings_it_is_served_under(tmp_path, monkeypatch, told):
+    """The operator's MLflow and key, the tenant's prefix; a workspace elsewhere is nobody's tenant."""
+    place, alone = tmp_path / "tenants", tmp_path / "alone"
+    place.mkdir()
+    (place / "barista.toml").write_text(OPERATORS)
+    create_tenant(Settings(tenants=place), "north")
+    if told == "environment":
+        monkeypatch.setenv("BARISTA_TENANTS", str(place))
+    found = [Rounds(each, place if told == "argument" else None)._settings for each in (place / "north", alone)]
+    settings = [(each.mlflow_tracking_uri, each.bundle_key, each.registry_prefix) for each in found]
+    assert settings == [("http://mlflow.example:5000", SecretStr("k1"), "north-"), (None, None, "")]
+
+
+@pytest.mark.usefixtures("impatient")  # the child would set how long the client waits, for later tests too
+def test_its_process_is_told_where_the_tenants_are(tmp_path, monkeypatch):
+    """What the service says reaches the one that asks."""
+    started, rounds = [], []
+    monkeypatch.setattr(puller.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(puller, "pull_again_and_again", lambda *named: rounds.append((named[1], named[3])))
+    monkeypatch.setattr(puller.sys, "stdout", puller.sys.stdout)
+    monkeypatch.setattr("recsys.logs.configure_logs", lambda _level: None)
+    Puller(1.0, [tmp_path / "north"], tmp_path)
+    puller._child(started[0][3:])
+    assert rounds == [([tmp_path / "north"], tmp_path)]
 
 
 def test_it_ends_with_the_process_that_started_it(make_workspace, monkeypatch):

@@ -290,6 +290,34 @@ def test_tenants_that_share_tables_are_refused(place):
         tenants_of(operator_of(place, database_url=f"sqlite:///{place}/all.db"))
 
 
+SERVER = "http://mlflow.example:5000"
+
+
+@pytest.mark.parametrize("servers", [(SERVER, SERVER), (SERVER, f"{SERVER}/")], ids=["alike", "slash"])
+def test_tenants_that_share_models_are_refused(place, servers):
+    """One MLflow without a prefix for each would let a model trained on one's customers answer for the other's."""
+    for name, server in zip(MARKS, servers, strict=True):
+        (place / name / "barista.toml").write_text(f'registry_prefix = "cafe-"\nmlflow_tracking_uri = "{server}"\n')
+    with pytest.raises(SettingsError, match=r"models under one name.*north and south.*registry_prefix"):
+        tenants_of(operator_of(place))
+
+
+def test_what_keeps_tenants_apart_is_not_the_environments(place, monkeypatch):
+    """A prefix and a schema for all would be none; each tenant's file names its own."""
+    monkeypatch.setenv("BARISTA_REGISTRY_PREFIX", "shared-")
+    monkeypatch.setenv("BARISTA_DATABASE_SCHEMA", "shared")
+    found = [each.settings for each in tenants_of(operator_of(place)).values()]
+    apart = [(each.registry_prefix, each.database_schema) for each in found]
+    assert apart == [("north-", "north"), ("south-", "south")]
+
+
+def test_a_tenant_whose_file_names_no_prefix_has_none(place, monkeypatch):
+    """Nothing of the environment stands in for it."""
+    monkeypatch.setenv("BARISTA_REGISTRY_PREFIX", "shared-")
+    (place / "north" / "barista.toml").unlink()
+    assert tenants_of(operator_of(place))["north"].settings.registry_prefix == ""
+
+
 def test_the_commands_make_and_list_tenants(tmp_path):
     """`create` makes a workspace with a schema and a prefix of its own; a strange name is refused."""
     place = tmp_path / "tenants"
