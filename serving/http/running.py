@@ -131,14 +131,14 @@ class Running:
         if self.settings.mlflow_tracking_uri is None or not self.settings.pull_seconds:
             return None
         served = [state.workspace.directory for state in self.tenants.values() or (self.state,)]
-        return Puller(self.settings.pull_seconds, served)
+        return Puller(self.settings.pull_seconds, served, self.settings.tenants)
 
     def _answer_forked(self, listening: socket.socket) -> None:
         """Answer in a worker; one that replaces another may begin days after what was opened here."""
         for state in self.tenants.values() or (self.state,):
             state.workspace.reopen()
             state.erased.reload()
-            state.refresh()  # some small files are read where no pointer changed
+            state.refresh(share=1.0)  # some small files are read where no pointer changed; nobody is answered yet
         self._answer(listening)
 
     def _app(self, metrics: Metrics, tracing: Tracing | None) -> ASGIApp:

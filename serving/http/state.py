@@ -134,9 +134,10 @@ class State:
             raise Problem("not-ready", detail, cure=cure, headers={"Retry-After": "5"})
         return self._loaded
 
-    def refresh(self) -> bool:
+    def refresh(self, share: float = SHARE) -> bool:
         """Open what the workspace points at if its pointers changed; True when the state was replaced.
 
+        It takes a `share` of the time from those who answer; all of it while there is nothing to answer from.
         When that fails the former state stays, `fault` says why, and the next call tries again.
         """
         signs = tuple(_sign(self.workspace.directory / name) for name in POINTERS)
@@ -150,7 +151,7 @@ class State:
             if refusal is not None and wanted == self._wanted:  # nothing else is new
                 self._failed(refusal)
                 return False
-            with standing_back(SHARE if self.opened else 1.0):
+            with standing_back(share if self.opened else 1.0):
                 loaded = self._open(bundles)
         except Exception as error:  # whatever a damaged file does, the last good state goes on answering
             self._failed(error)
