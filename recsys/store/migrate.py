@@ -1,5 +1,6 @@
 """The version of a database's tables: read at every opening, moved forward or back by alembic when it differs."""
 
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ BASE = "base"
 """Version of a database without tables."""
 
 VERSION_TABLE = "barista_version"
+
+_ONE = threading.Lock()
+"""What alembic runs in is global: databases of one process are moved one after the other."""
 
 
 def version_of(connection: Connection) -> str:
@@ -50,7 +54,8 @@ def migrate(connection: Connection, target: str = HEAD) -> tuple[str, str]:
         raise StoreError("There is no such version of the tables", found=target, expected=", ".join(steps))
     command = import_module("alembic.command")
     move = command.upgrade if steps.index(target) > steps.index(before) else command.downgrade
-    move(_config(connection), target)
+    with _ONE:
+        move(_config(connection), target)
     return before, version_of(connection)
 
 

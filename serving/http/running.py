@@ -84,9 +84,9 @@ class Running:
             states = open_tenants(settings)
             return cls(settings, next(iter(states.values())), shared, states)
         workspace = Workspace.open(settings)
-        refuse_open_door(settings, keys=settings.host not in LOOPBACK and _has_keys(workspace))
-        compile_apart(lambda: open_answers(workspace))
         state = State(workspace, open_answers)
+        refuse_open_door(settings, keys=settings.host not in LOOPBACK and _has_keys(state))
+        compile_apart(lambda: open_answers(workspace))
         state.begin()
         return cls(settings, state, shared)
 
@@ -174,11 +174,13 @@ class Running:
                 tracing.stop()
 
 
-def _has_keys(workspace: Workspace) -> bool:
+def _has_keys(state: State) -> bool:
     """Whether callers are asked for a key; a database that can't be read now may hold some, so they are."""
     try:
-        return bool(KeyStore(workspace.database()).all())
+        state.reach()
+        return bool(KeyStore(state.workspace.database()).all())
     except StoreUnavailable:
+        state.lost()
         return True
 
 

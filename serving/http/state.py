@@ -105,12 +105,21 @@ class State:
     def begin(self) -> None:
         """Open for the first time; without a database, too: who is erased is then known from the last reading."""
         try:
-            self.workspace.database()
+            self.reach()
             self.erased.refresh()  # before the first answer: a database lost a moment later must not hide everybody
         except StoreUnavailable:
-            self._lost_at = time.monotonic()
             self.erased.away = lambda: True  # until the service knows better
         self.refresh()
+        self.still_lost()
+
+    def lost(self) -> None:
+        """The database failed while the service starts."""
+        self._lost_at = time.monotonic()
+
+    def still_lost(self) -> None:
+        """Count `VAIN` from now where the database failed: what was opened since took its time."""
+        if self._lost_at > -math.inf:
+            self.lost()
 
     def reach(self) -> None:
         """Open the database, unless it could not be opened a moment ago: each vain attempt takes seconds.
@@ -120,7 +129,12 @@ class State:
         """
         if time.monotonic() - self._lost_at < VAIN:
             raise StoreUnavailable("The database could not be reached when the service opened")
-        self.workspace.database()
+        try:
+            self.workspace.database()
+        except StoreUnavailable:
+            self.lost()
+            raise
+        self._lost_at = -math.inf
 
     def current(self) -> Loaded:
         """The state to answer one request from.

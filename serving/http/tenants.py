@@ -53,6 +53,8 @@ def open_tenants(settings: Settings) -> dict[str, State]:
     states = {name: State(workspace, open_answers) for name, workspace in tenants_of(settings).items()}
     for state in states.values():
         state.begin()
+    for state in states.values():
+        state.still_lost()  # each of the others may have waited for the same database
     return states
 
 

@@ -239,12 +239,6 @@ def test_keys_are_read_while_a_new_model_is_tried(stuck):
     assert wait_for(lambda: stuck.http.get("/v1/models").status_code == 401)
 
 
-def test_who_is_erased_is_read_while_a_new_model_is_tried(stuck):
-    """The last reading, which answers come from in an outage, is not older than without a new model."""
-    stuck.http.delete("/v1/customers/ann").raise_for_status()
-    assert wait_for(lambda: stuck.state.erased.known == 1)
-
-
 def test_what_serves_already_is_not_tried_again(workspace, monkeypatch):
     """A change of something else, of the snapshot or of another model, costs no child for what was opened before."""
     tries = []

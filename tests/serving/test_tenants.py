@@ -2,6 +2,7 @@
 
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -15,7 +16,9 @@ from serving.http import asking
 from serving.http.app import create_app
 from serving.http.health_bodies import HealthBody
 from serving.http.local import answering, serve_locally
+from serving.http.running import Running
 from serving.http.tenants import open_tenants, tenants_app, together
+from serving.outage import Outage
 from tests.docs.http_parts import known_operations
 from tests.serving.test_processes import CLIENT, serving
 from tests.serving.test_state import wait_for
@@ -173,6 +176,36 @@ def unreadable(monkeypatch):
 
     monkeypatch.setattr(KeyStore, "all", read)
     return names
+
+
+@pytest.fixture
+def attempts(monkeypatch):
+    """Workspaces whose database was tried in vain, 5 s of the states' clock each time; no probe is made."""
+    tried = []
+
+    def database(self):
+        tried.append(self.directory.name)
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(Outage, "begin", lambda outage, _error: setattr(outage, "now", True))
+    monkeypatch.setattr(Workspace, "database", database)
+    monkeypatch.setattr("serving.http.state.time", SimpleNamespace(monotonic=lambda: 5.0 * len(tried)))
+    return tried
+
+
+def test_a_lost_database_of_each_tenant_is_tried_once(place, attempts):
+    """However long the attempts of the others took, no application tries again what was in vain at the opening."""
+    operator = operator_of(place)
+    tenants_app(operator, open_tenants(operator))
+    assert sorted(attempts) == ["north", "south"]
+
+
+def test_a_lost_database_is_tried_once_on_an_address_beyond_this_machine(place, attempts):
+    """Whether there are keys, who is erased and whether it answers: one attempt for all three."""
+    settings = tenants_of(operator_of(place))["north"].settings
+    running = Running.open(settings.model_copy(update={"tenants": None, "host": "0.0.0.0"}))
+    create_app(running.state)
+    assert attempts == ["north"]
 
 
 SHOWN = ("north", "south", "nobody", "no key")
