@@ -1,6 +1,7 @@
 """Tables move from version to version, forward and back, with the rows in them, on SQLite and on Postgres."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -102,6 +103,13 @@ def test_sequence_numbers_go_on_after_a_migration(database):
     store = EventStore(database)
     store.append([Event("e2", "anna", "purchase", 1_000)])
     assert store.last_sequence() == 2
+
+
+def test_databases_of_one_process_may_be_opened_at_once(tmp_path):
+    """Tenants whose outages end together: what moves tables is one for the process, so each waits for its turn."""
+    with ThreadPoolExecutor(8) as threads:
+        opened = list(threads.map(lambda number: Database.open(tmp_path / f"{number}.db"), range(8)))
+    assert [len(EventStore(each).orders_of("ann")) for each in opened] == [0] * 8
 
 
 def test_a_newer_database_is_refused_and_untouched(database, database_address):
