@@ -2,16 +2,24 @@
 
 import os
 from pathlib import Path
+from secrets import token_hex
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Put `text` at `path`; a reader sees the old or the new content, a crash leaves one of them."""
-    work = path.with_name(f".{path.name}.{os.getpid()}")
-    with work.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    work.replace(path)
+    """Put `text` at `path`; a reader sees the old or the new content, a crash leaves one of them.
+
+    Several may do it at once, on several hosts: in containers their process ids are alike.
+    """
+    work = path.with_name(f".{path.name}.{token_hex(8)}")
+    try:
+        with work.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        work.replace(path)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
