@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from recsys.data.files import replace_text
-from recsys.errors import StoreError, StoreUnavailable
+from recsys.errors import StoreError
 from recsys.store import ErasureStore, Tombstones
 
 KEPT = "erased.json"
@@ -40,7 +40,7 @@ class Erased:
         self._read = self._found = _load(kept)
         self._looked = False
         self.away: Callable[[], bool] = lambda: False
-        self.lost: Callable[[StoreUnavailable], object] = self._without
+        self.lost: Callable[[StoreError], object] = self._without
         self.guesses = 0
 
     @property
@@ -81,7 +81,7 @@ class Erased:
         if not self.away():
             try:
                 return self._store().erased_at(customer_id)
-            except StoreUnavailable as error:
+            except StoreError as error:
                 self.lost(error)
         self.guesses += 1
         if not self._looked:  # another worker may have read more since this one's last look
@@ -90,7 +90,7 @@ class Erased:
         instants = (each.erased_at(customer_id) for each in readings)
         return max((at for at in instants if at is not None), default=None) if readings else FOREVER
 
-    def _without(self, _error: StoreUnavailable) -> None:
+    def _without(self, _error: StoreError) -> None:
         """Ask the database no more until the service that is made of this knows better: each vain question waits."""
         self.away = lambda: True
 

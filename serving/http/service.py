@@ -9,7 +9,7 @@ from recsys.data.clock import to_iso
 from recsys.data.looks import looks_since
 from recsys.decisioning.answers import Novelty, OfferContext, OfferRequest
 from recsys.decisioning.record import DecisionRecord, content_of, record_of
-from recsys.errors import ClockError, StoreUnavailable
+from recsys.errors import ClockError, StoreError, StoreUnavailable
 from recsys.store import NO_TAIL, EventStore, Tail
 from recsys.store.patience import within
 from recsys.workspace import Workspace
@@ -292,7 +292,7 @@ class Service:
                 if looks_from is not None:
                     return self.store.tail_with_looks(customer_id, looks_from), False
                 return self.store.tail_of(customer_id), False
-            except StoreUnavailable as error:
+            except StoreError as error:  # what refuses to be read is of no more use than what is away
                 self.outage.begin(error)
         return NO_TAIL._replace(erasures=self.state.erased.known), True
 
@@ -306,7 +306,7 @@ class Service:
                 if any_erased and subject is None:  # the first erasure this process hears of
                     erased = erasures.erased_at(customer_id)
                 return tail, loaded.snapshot.customers.index_unless(customer_id, erased), False
-            except StoreUnavailable as error:
+            except StoreError as error:
                 self.outage.begin(error)
         return NO_TAIL, loaded.snapshot.customers.index(customer_id), True
 

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from sqlalchemy import text
 
 from recsys.store import AnswerStore, Database, ErasureStore, KeyStore, LimitStore
 from recsys.workspace import replay_decision
@@ -40,6 +41,18 @@ def test_without_the_database_writes_are_refused_until_it_is_back(proxied, purch
     assert wait_for(lambda: service.report(purchase()).status_code == 200)
     assert service.http.get("/v1/customers/ann").json()["orders"] == 4
 
+
+@pytest.mark.parametrize("table", ["events", "erasures"])
+def test_a_table_that_can_not_be_read_ends_no_answer(proxied, table):
+    """Permission lost, a damaged page, tables moved back under a service: answers come from what was read last."""
+    service, _proxy = proxied
+    with service.workspace.database().writing() as connection:
+        connection.execute(text(f"ALTER TABLE {table} RENAME TO {table}_gone"))
+    offers, scores = service.http.post("/v1/recommendations", json={"customer_id": "ann"}), service.http.get(SCORES)
+    assert (offers.status_code, scores.status_code, scores.json()["stale"]) == (200, 200, True)
+
+
+SCORES = "/v1/customers/ann/scores"
 
 ONE = {"Idempotency-Key": "one"}
 
