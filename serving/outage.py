@@ -45,8 +45,11 @@ class Outage:
             if self.now:
                 return
             self.now = True
+            try:
+                threading.Thread(target=self._watch, name="outage", daemon=True).start()
+            except RuntimeError:  # no thread to be had: nobody would find out that it ended, so the next failure tries
+                self.now = False
         LOG.error("database lost", error=error.what)
-        threading.Thread(target=self._watch, name="outage", daemon=True).start()
 
     def _no_space(self, error: StoreFull) -> None:
         if not self.full:

@@ -187,6 +187,25 @@ def test_a_probe_that_fails_in_any_way_is_made_again():
     assert wait_for(lambda: not found.now)
 
 
+def test_an_outage_nobody_can_watch_over_is_begun_by_the_next_failure(monkeypatch):
+    """Where no thread can be had the database is asked again, rather than said to be lost for ever."""
+    found, started = Outage(lambda: None), []
+    monkeypatch.setattr(outage.threading.Thread, "start", unstartable(started))
+    for _ in range(2):
+        found.begin(StoreUnavailable("lost"))
+    assert (found.now, len(started)) == (False, 2)
+
+
+def unstartable(started: list[str]):
+    """A start for which the machine has no thread left."""
+
+    def start(thread):
+        started.append(thread.name)
+        raise RuntimeError("can't start new thread")
+
+    return start
+
+
 def test_who_was_cut_off_finds_it_out_once(proxied, purchase):
     """A write found that its connection leads nowhere; when it is well again, readers need not find out by theirs."""
     service, proxy = proxied
