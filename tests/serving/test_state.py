@@ -128,16 +128,16 @@ def test_a_pointer_that_is_no_text_is_a_fault_like_others(service, name):
 
 def test_a_look_that_fails_is_not_the_last_one(service, monkeypatch):
     """Whatever goes wrong beside the answers is logged, and the next look is made all the same."""
-    looks, real = [], service.state.erased.refresh
+    looks, real = [], service.state.refresh
 
-    def broken() -> None:
+    def broken() -> bool:
         looks.append(1)
         if len(looks) == 1:
             raise KeyError("canary")
-        real()
+        return real()
 
     with capture_logs() as lines:
-        monkeypatch.setattr(service.state.erased, "refresh", broken)
+        monkeypatch.setattr(service.state, "refresh", broken)
         assert wait_for(lambda: len(looks) > 1)
     failed = [line for line in lines if line["event"] == "look failed"]
     assert (len(failed), failed[0]["error"], "canary" in repr(lines)) == (1, "KeyError", False)
