@@ -11,6 +11,7 @@ from recsys.data.files import read_text
 from recsys.errors import BaristaError
 from recsys.models.bundle import verify_bundle
 from recsys.models.pacing import standing_back
+from recsys.models.refusal import refusal_of
 from recsys.workspace import Workspace
 from recsys.workspace.opening import open_model
 from serving.answers import MODELS, Answers
@@ -38,16 +39,28 @@ class Challenging:
 
 @dataclass(slots=True)
 class Challengers:
-    """Opens what `bundles/<name>/challenger` names; what can't be opened does not challenge, and `faults` says why."""
+    """Opens what `bundles/<name>/challenger` names; what can't be opened does not challenge.
+
+    faults      why, by model
+    not_pulled  why the version that should challenge never came here, by model
+    """
 
     workspace: Workspace
     attempt: Try = try_bundle
     faults: dict[str, str] = field(default_factory=dict)
+    not_pulled: dict[str, str] = field(default_factory=dict)
     current: Challenging | None = None
     _opened: dict[str, tuple[tuple[str, str | None], Any]] = field(default_factory=dict)
 
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why what should challenge each model does not: it was not taken over, or can't be opened."""
+        return self.faults | self.not_pulled
+
     def refresh(self, champions: Answers) -> None:
         """Look at the pointers again and stand beside `champions`; not on the event loop."""
+        found = {name: refusal_of(self.workspace.bundles / name, "challenger") for name in MODELS}
+        self.not_pulled = {name: refusal.reason for name, refusal in found.items() if refusal is not None}
         serving = {facts.name: facts.version for facts in champions.models()}
         models = {name: model for name in MODELS if (model := self._model(name, serving.get(name))) is not None}
         if not models:

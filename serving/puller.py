@@ -108,6 +108,7 @@ class Rounds:
         self._settings = _settings_of(workspace, tenants)
         self._registry: Any = None
         self._error: str | None = None
+        self._refused: set[Any] = set()
         before = pulled(workspace)
         self._succeeded = before.succeeded if before is not None else None
 
@@ -135,7 +136,11 @@ class Rounds:
         except Exception as error:  # whatever MLflow answers, the cache stays as it was and the next round tries again
             self._registry = None
             return error.message() if isinstance(error, BaristaError) else type(error).__name__
+        refused = {change for change in changes if change.refused}
+        said, self._refused = self._refused, refused
         for change in changes:
+            if change in said:  # at the round before
+                continue
             (log.error if change.refused else log.info)(
                 "refused" if change.refused else "pulled",
                 model=change.name,

@@ -90,7 +90,8 @@ class Recorder:
         self._queue.append(waiting)  # one queue for good: the thread may take what waits at any moment
         if self._thread is None or not self._thread.is_alive():
             self.start()
-        self._wake.set()
+        if not self._wake.is_set():  # who clears it takes what waits afterwards, this too
+            self._wake.set()
         return await future != "lost"
 
     def start(self) -> None:

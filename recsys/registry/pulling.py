@@ -1,7 +1,9 @@
 """Filling the bundle cache: download beside, verify, rename, then move the pointer."""
 
 import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -11,9 +13,13 @@ from socket import gethostname
 from recsys.data.files import read_text, replace_text, sync_directory
 from recsys.errors import BundleError, WrongModel
 from recsys.models.bundle import Bundle, read_bundle
+from recsys.models.refusal import forget_refusal, note_refusal
 
 BUNDLE_PATH = "model/artifacts/bundle"
 """Where a run keeps its bundle."""
+
+LEFT = 3_600.0
+"""After how long the folder of a download belongs to nobody: its process was killed [s]."""
 
 _Signs = frozenset[tuple[str, int, int, int]]
 
@@ -61,16 +67,20 @@ def pull_champion(
 ) -> Change | None:
     """Make `version` the champion (or `role`) of the cache folder of one model; None when it already is, and whole.
 
+    One that is refused is noted there, for those who serve, until it is taken over or another is wanted.
+
     `fetch(run_id, target)` downloads a bundle below `target` and says where it is; a cached one with the `digest` of
     the version is taken as it is, a damaged one replaced.
     """
     wanted, before = str(version), read_text(cache / role)
     if (digest or before == wanted) and _holds(cache / wanted, cache.name, key, digest):
+        forget_refusal(cache, role)
         if before == wanted:
             return None
         replace_text(cache / role, f"{wanted}\n")
         return Change(cache.name, before, wanted, role=role)
     cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
     staging = cache / f".pulling-{gethostname()}-{os.getpid()}-{token_hex(4)}"  # in two pods process ids are alike
     try:
         staging.mkdir()
@@ -78,11 +88,21 @@ def pull_champion(
         checked_bundle(bundle, cache.name, key)
         _place(bundle, cache / wanted)
     except BundleError as error:
+        note_refusal(cache, role, wanted, error)
         return Change(cache.name, before, wanted, str(error), role)
     finally:
         rmtree(staging, ignore_errors=True)
     replace_text(cache / role, f"{wanted}\n")
+    forget_refusal(cache, role)
     return Change(cache.name, before, wanted, role=role)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what downloads that were killed left behind."""
+    for left in cache.glob(".pulling-*"):
+        with suppress(OSError):  # another one sweeps, too
+            if time.time() - left.stat().st_mtime > LEFT:
+                rmtree(left, ignore_errors=True)
 
 
 def _holds(directory: Path, name: str, key: bytes | None, digest: str) -> bool:

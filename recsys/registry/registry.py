@@ -10,6 +10,7 @@ from typing import Any
 from recsys.data.snapshot import Snapshot
 from recsys.errors import RegistryError
 from recsys.models.bundle import NAMES
+from recsys.models.refusal import forget_refusal
 from recsys.registry.address import tracking_uri
 from recsys.registry.connection import experiment_id, open_client, translated
 from recsys.registry.packaging import save_pyfunc
@@ -142,6 +143,9 @@ class Registry:
             with translated():
                 aliases = self._aliases(name)
             found = [self._pull(cache / name, role, aliases[role]) for role in ROLES if role in aliases]
+            for role in ROLES:
+                if role not in aliases:
+                    forget_refusal(cache / name, role)
             if CHALLENGER not in aliases:
                 found.append(withdraw_challenger(cache / name))
             changes += [change for change in found if change is not None]

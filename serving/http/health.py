@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -79,8 +80,8 @@ class Health:
     def ready(self, *, known: bool) -> HealthBody:
         """Whether it can answer; `known` callers are told from what, others what gives nothing away."""
         health = self._service.health()
-        fault = self._service.state.fault
-        reasons = health.reasons if known else tuple(HIDDEN if each == fault else each for each in health.reasons)
+        faults = self._service.state.faults
+        reasons = health.reasons if known else tuple(_hidden(health.reasons, faults))
         if self._noted is None:
             return msgspec.structs.replace(health, reasons=reasons)
         parts = self._parts(self._noted)
@@ -122,13 +123,20 @@ class Health:
         if state.fault and state.faulty is None and parts.snapshot.id:
             found["snapshot"] = "degraded"
         for name, model in parts.models.items():
-            found[name] = "missing" if model.version is None else "degraded" if name == state.faulty else "ok"
+            held_up = name == state.faulty or name in state.not_pulled
+            found[name] = "missing" if model.version is None else "degraded" if held_up else "ok"
         found["database"] = "ok" if parts.database == "ok" else "degraded"
         found["journal"] = "degraded" if parts.journal.files else "ok"
         if parts.registry is not None:
             found["registry"] = "ok" if parts.registry.reached else "degraded"
         found["disk"] = "ok" if parts.disk.free_share >= LOW else "degraded"
         return found
+
+
+def _hidden(reasons: Iterable[str], faults: Collection[str]) -> Iterator[str]:
+    """Reasons as callers without a key are told them: of errors that there are some, once."""
+    shown = [HIDDEN if each in faults else each for each in reasons]
+    yield from dict.fromkeys(shown)
 
 
 def _registry(seen: Pulled | None) -> RegistryHealth | None:

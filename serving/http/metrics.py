@@ -61,7 +61,8 @@ class Metrics:
         self.swaps = self._counter("swaps", "Attempts to open a changed state.", "result")
         says = "Time to open a changed state, beside the requests it does not hold up."
         self.swap_seconds = self._histogram("swap_seconds", says, SWAP_SECONDS)
-        self.refusals = self._counter("refusals", "Changed states not taken over, by kind of error.", "reason")
+        says = "Changed states and champions not taken over, by kind of error."
+        self.refusals = self._counter("refusals", says, "reason")
         says = "1 while it answers from the last good state, or can't answer."
         self.degraded = self._gauge("degraded", says, "max")
         says = "1 while MLflow answers the puller, 0 while the last good bundles serve without it."

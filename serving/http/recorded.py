@@ -4,7 +4,7 @@ from anyio.to_thread import run_sync
 from starlette.types import Scope
 
 from recsys.decisioning.record import DecisionRecord
-from recsys.errors import StoreError
+from recsys.errors import StoreError, StoreUnavailable
 from recsys.store.decisions import renamed
 from recsys.store.tombstones import PSEUDONYM
 from serving.http.bodies import DecisionBody
@@ -20,7 +20,7 @@ async def recorded(service: Service, scope: Scope, decision_id: str) -> Decision
 
     Raises:
         Problem: 404 for one never recorded.
-        StoreError: it waits in no journal, and the database can't be asked.
+        StoreError: it waits in no journal, and the database can't be asked; or the journals can't be read.
     """
     lost = None
     try:
@@ -28,16 +28,28 @@ async def recorded(service: Service, scope: Scope, decision_id: str) -> Decision
     except StoreError as error:
         record, lost = None, error
     if record is None:
-        waiting = await run_sync(service.workspace.journal().find, decision_id)
+        waiting = await run_sync(_waiting, service, decision_id)
         if waiting is not None:
             record = await _named(service, scope, waiting)
         elif lost is not None:
             raise lost
         else:
-            record = await service.ask(scope, _found, service, decision_id)  # uploaded between the two looks, perhaps
+            record = await service.ask(scope, service.decision, decision_id)  # uploaded between the two looks, perhaps
     if record is None:
         raise Problem("unknown-decision", "No such decision is recorded.")
     return decision_body(record, service.state.current().snapshot.facts)
+
+
+def _waiting(service: Service, decision_id: str) -> DecisionRecord | None:
+    """A decision of a journal.
+
+    Raises:
+        StoreUnavailable: one can't be read, so that nobody knows.
+    """
+    try:
+        return service.workspace.journal().find(decision_id)
+    except OSError as error:
+        raise StoreUnavailable("The journals can't be read", found=error.strerror, cure="Ask again later") from error
 
 
 async def _named(service: Service, scope: Scope, waiting: DecisionRecord) -> DecisionRecord:
@@ -51,10 +63,6 @@ async def _named(service: Service, scope: Scope, waiting: DecisionRecord) -> Dec
         erased_at = await run_sync(service.state.erased, waiting.customer_id)
         name = None if erased_at is None else PSEUDONYM
     return waiting if name is None else renamed(waiting, name)
-
-
-def _found(service: Service, decision_id: str) -> DecisionRecord | None:
-    return service.workspace.decisions().find(decision_id)
 
 
 def _pseudonym(service: Service, waiting: DecisionRecord) -> str | None:

@@ -128,9 +128,10 @@ class Running:
 
     def _puller(self) -> Puller | None:
         """The process that asks MLflow; the workspace's own MLflow is asked by the commands that change it."""
-        if self.settings.mlflow_tracking_uri is None or not self.settings.pull_seconds:
+        every = [state.workspace for state in self.tenants.values() or (self.state,)]
+        served = [each.directory for each in every if each.settings.mlflow_tracking_uri is not None]
+        if not served or not self.settings.pull_seconds:
             return None
-        served = [state.workspace.directory for state in self.tenants.values() or (self.state,)]
         return Puller(self.settings.pull_seconds, served, self.settings.tenants)
 
     def _answer_forked(self, listening: socket.socket) -> None:

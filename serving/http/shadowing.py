@@ -50,7 +50,7 @@ def shadow_body(service: Service, metrics: Metrics) -> ShadowBody:
     pairs = current.versions if current is not None else {}
     counts = {fate: int(fates.get((fate,), 0)) for fate in ("scored", "dropped", "failed")}
     bodies = tuple(_body(metrics, name, champions.get(name, ""), version) for name, version in pairs.items())
-    return ShadowBody(shadow.share, **counts, challengers=bodies, refused=dict(shadow.challengers.faults))
+    return ShadowBody(shadow.share, **counts, challengers=bodies, refused=shadow.challengers.refused)
 
 
 def _body(metrics: Metrics, name: str, champion: str, challenger: str) -> ChallengerBody:

@@ -17,6 +17,7 @@ from recsys.decisioning.record import Origin
 from recsys.errors import BaristaError, DamagedBundle, StoreUnavailable
 from recsys.models.bundle import verify_bundle
 from recsys.models.pacing import standing_back
+from recsys.models.refusal import Refusal, refusal_of
 from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
 from serving.canary import BundleKillsProcess, RefusedByCanary, try_bundle
@@ -90,6 +91,7 @@ class State:
         self.fault: str | None = None
         self.faulty: str | None = None
         self.refused: dict[str, Refused] = {}
+        self.not_pulled: dict[str, Refusal] = {}
         self._lost_at = -math.inf
         self.opened_at = time.monotonic()
         self.swaps = {"loaded": 0, "failed": 0}
@@ -154,6 +156,7 @@ class State:
         It takes a `share` of the time from those who answer; all of it while there is nothing to answer from.
         When that fails the former state stays, `fault` says why, and the next call tries again.
         """
+        self._look_at_refusals()
         signs = tuple(_sign(self.workspace.directory / name) for name in POINTERS)
         if signs == self._signs:
             self.fault = self.faulty = None
@@ -176,6 +179,20 @@ class State:
         if refusal is not None:
             self._failed(refusal)
         return True
+
+    def _look_at_refusals(self) -> None:
+        """Tell of champions that whoever pulls refused: no pointer says so, for the cache stays as it was."""
+        before, found = self.not_pulled, {}
+        for name in MODELS:
+            refusal = refusal_of(self.workspace.bundles / name, "champion")
+            if refusal is None:
+                continue
+            found[name] = refusal
+            if before.get(name) != refusal:
+                self.refusals[refusal.kind] += 1
+                self.refused[name] = Refused(refusal.version, refusal.kind, time.monotonic())
+                LOG.error("not pulled", model=name, version=refusal.version, kind=refusal.kind, reason=refusal.reason)
+        self.not_pulled = found
 
     def _take(self, loaded: Loaded) -> None:
         """Answer from it from now on."""
@@ -273,9 +290,18 @@ class State:
             LOG.error("not opened", kind=reason, reason=fault, kept=self._loaded is not None)
         self.fault = fault
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why it does not answer from what it should: what can't be opened, champions that were refused before."""
+        refused = (
+            f"The {name} champion {each.version} was not taken over. {each.reason}"
+            for name, each in self.not_pulled.items()
+        )
+        return (*((self.fault,) if self.fault else ()), *refused)
+
     def health(self) -> tuple[str, tuple[str, ...]]:
         """`ok`, `degraded` (answers, but not from what the workspace says now) or `not ready`, and the reasons."""
-        faults = (self.fault,) if self.fault else ()
+        faults = self.faults
         if self._loaded is None:
             return "not ready", faults or ("The workspace is being opened.",)
         if not self._loaded.versions:

@@ -161,9 +161,9 @@ ROWS = (
     Row(
         "MLflow is not there at the start, is lost, stalls, is slow, answers garbage, or gives files that break off or "
         "are a web page",
-        "the last good bundles serve; the puller says so in the log and, but for files that are a web page, by "
-        "`barista_registry_reached`, and takes up what is new when MLflow is back, from a slow one slowly; an alias "
-        "moved back answers with the former version's bits",
+        "the last good bundles serve; the puller says so in the log and by `barista_registry_reached`, of files that "
+        "are a web page by `/health/ready` and `barista_refusals_total`, and takes up what is new when MLflow is back, "
+        "from a slow one slowly; an alias moved back answers with the former version's bits",
         "tests/serving/test_puller.py",
         "faults_mlflow",
     ),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from shutil import copytree, rmtree
 
@@ -11,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from recsys.data.files import read_text
-from recsys.errors import BundleError, RegistryError, SnapshotError
+from recsys.errors import BundleError, DamagedBundle, RegistryError, SnapshotError
+from recsys.models.refusal import note_refusal, refusal_of
 from recsys.registry import Change, Registry, RunRecord, pulling
 
 RECORD = RunRecord({"leaves": 31}, {"auc": 0.8125}, {"stage": "backtest"}, fingerprint="f1")
@@ -226,6 +228,43 @@ def test_a_damaged_champion_is_refused_and_the_last_good_one_stays(registry, run
         str(good),
         [(str(good), str(bad), True)],
     )
+
+
+def test_what_was_refused_is_noted_until_it_is_wanted_no_more(registry, run_of, bundle, snapshot, tmp_path):
+    """Version and why, beside the bundles, for champion and challenger alike; gone with the alias, or when it holds."""
+    good, bad = (registry.publish("churn", bundle(intercept=each), RECORD, snapshot) for each in (1.0, 3.0))
+    stored = Path(f"{run_of('churn', bad).info.artifact_uri}/model/artifacts/bundle/churn.json")
+    whole = stored.read_text()
+    seen = []
+
+    def pull():
+        registry.pull(tmp_path)
+        found = [refusal_of(tmp_path / "churn", role) for role in ("champion", "challenger")]
+        seen.append([None if each is None else (each.version, each.kind) for each in found])
+
+    stored.write_text(f"{whole} ")
+    registry.promote("churn", bad)
+    pull()
+    registry.promote("churn", good)
+    registry.promote("churn", bad, "challenger")
+    pull()
+    stored.write_text(whole)
+    pull()
+    note_refusal(tmp_path / "churn", "challenger", "7", DamagedBundle("bad"))
+    registry.withdraw("churn")
+    pull()
+    refused = (str(bad), "DamagedBundle")
+    assert seen == [[refused, None], [None, refused], [None, None], [None, None]]
+
+
+def test_what_a_killed_download_left_is_swept(bundle, tmp_path):
+    """Of hours ago; that of a download under way stays."""
+    cache = tmp_path / "churn"
+    for name, age in ((".pulling-a", 7_200), (".pulling-b", 60)):
+        (cache / name).mkdir(parents=True)
+        os.utime(cache / name, (time.time() - age,) * 2)
+    pulling.pull_champion(lambda _run, _target: bundle(), cache, 1, "one", None)
+    assert [each.name for each in cache.glob(".pulling-*")] == [".pulling-b"]
 
 
 def test_with_a_key_only_signed_bundles_are_taken(workspace, bundle, snapshot):

@@ -249,6 +249,14 @@ def test_a_decision_in_a_journal_does_not_name_who_was_erased_since(service):
     assert decision(service, record.decision_id)["customer_id"] == f"erased:{receipt_id}"
 
 
+def test_a_journal_that_cannot_be_read_is_no_defect_of_the_service(service):
+    """Nobody knows whether the decision waits there: to be asked again, and no 404."""
+    _, record = in_journal(service.workspace, service.offers()["decision_id"])
+    (service.workspace.directory / "journal" / "0.jsonl").mkdir()
+    answer = service.http.get(f"/v1/decisions/{record.decision_id}")
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+
+
 def test_a_decision_in_the_database_and_in_a_journal_is_that_of_the_database(service):
     """While a long journal is uploaded its first part is in both, and an erasure finds the rows alone."""
     decision_id = service.offers()["decision_id"]

@@ -7,7 +7,9 @@ import time
 import pytest
 
 from recsys.data.files import replace_text
+from recsys.errors import DamagedBundle
 from recsys.models.bundle import write_bundle
+from recsys.models.refusal import forget_refusal, note_refusal
 from recsys.store import KeyStore
 from recsys.testing.published import linear_content
 from serving.http.health import HIDDEN, LOW
@@ -61,6 +63,27 @@ def test_a_refused_bundle_is_named_with_why(service):
     assert wait_for(lambda: components(service)["churn"] == "ok")
     refused = ready(service)["parts"]["models"]["churn"]["refused"]
     assert (refused["version"], refused["reason"], refused["age_seconds"] < 60) == ("2", "DamagedBundle", True)
+
+
+def test_a_champion_that_was_never_taken_over_is_told_by_who_serves(make_workspace, serve):
+    """Degraded, with version and why, by readiness, metric and parts until it is wanted no more; no key: no details."""
+    workspace = make_workspace()
+    key, _ = KeyStore(workspace.database()).create("till", ["metrics"])
+    service, known = serve(workspace), {"Authorization": f"Bearer {key}"}
+    note_refusal(workspace.bundles / "churn", "champion", "canary-9", DamagedBundle("churn.json is damaged"))
+    assert wait_for(lambda: components(service)["churn"] == "degraded")
+    told, hidden = ready(service, **known), ready(service)
+    assert (told["status"], told["reasons"]) == (
+        "degraded",
+        ["The churn champion canary-9 was not taken over. churn.json is damaged."],
+    )
+    assert (hidden["reasons"], "canary" in json.dumps(hidden)) == ([HIDDEN], False)
+    refused = told["parts"]["models"]["churn"]["refused"]
+    assert (refused["version"], refused["reason"]) == ("canary-9", "DamagedBundle")
+    for line in ('barista_refusals_total{reason="DamagedBundle"} 1.0', "barista_degraded 1.0"):
+        assert wait_for(lambda line=line: line in service.http.get("/metrics", headers=known).text)
+    forget_refusal(workspace.bundles / "churn", "champion")
+    assert wait_for(lambda: ready(service)["status"] == "ok")
 
 
 def test_a_snapshot_that_cannot_be_opened_is_the_snapshots_fault(service):

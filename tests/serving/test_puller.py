@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -22,6 +23,7 @@ from recsys.testing.published import linear_content
 from recsys.workspace import create_tenant
 from serving import puller
 from serving.answers import open_answers
+from serving.http.running import Running
 from serving.http.state import State
 from serving.puller import Puller, Rounds
 from tests.serving.test_processes import CLIENT, serving
@@ -157,6 +159,42 @@ def test_a_moved_alias_arrives_and_rolls_back_bit_by_bit(make_workspace, monkeyp
     finally:
         process.stop()
     assert (seen[0] == seen[2], seen[0] == seen[1]) == (True, False)
+
+
+def test_a_version_its_puller_refuses_is_told_by_the_service(make_workspace, monkeypatch, tmp_path):
+    """Bytes changed where MLflow keeps them: the former champion serves, degraded; after the roll back it is well."""
+    address = f"sqlite:///{tmp_path / 'shared.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    workspace = make_workspace()
+    registry = Registry(Settings(workspace=workspace.directory, mlflow_tracking_uri=address))
+    for version, seed in (("a", 1), ("b", 9)):
+        made = workspace.directory / "made" / version
+        write_bundle(made, linear_content("churn", seed))
+        registry.publish("churn", made, RunRecord(), workspace.current_snapshot())
+    run = registry._client.get_run(registry._client.get_model_version("churn", "2").run_id)
+    with Path(f"{run.info.artifact_uri}/model/artifacts/bundle/churn.json").open("a") as file:
+        file.write(" ")
+    state, rounds, seen = State(workspace, open_answers), Rounds(workspace.directory), []
+    for version in (1, 2, 1):
+        registry.promote("churn", version)
+        rounds.pull()
+        state.refresh()
+        seen.append((state.health()[0], state.current().versions["churn"].partition("-")[0]))
+    assert (seen, state.refusals) == ([("ok", "1"), ("degraded", "1"), ("ok", "1")], {"DamagedBundle": 1})
+
+
+@pytest.mark.parametrize("mlflow", ["", 'mlflow_tracking_uri = "http://mlflow.example:5000"\n'])
+def test_a_tenant_with_an_mlflow_of_its_own_is_asked_for(tmp_path, monkeypatch, mlflow):
+    """And who has none is not, where the operator has none either."""
+    place, asked = tmp_path / "tenants", []
+    place.mkdir()
+    for name in ("north", "south"):
+        create_tenant(Settings(tenants=place), name)
+    with (place / "north" / "barista.toml").open("a") as file:
+        file.write(mlflow)
+    monkeypatch.setattr("serving.http.running.Puller", lambda _seconds, served, _tenants: asked.extend(served))
+    Running.open(Settings(tenants=place))._puller()
+    assert asked == ([place / "north"] if mlflow else [])
 
 
 OPERATORS = 'mlflow_tracking_uri = "http://mlflow.example:5000"\nbundle_key = "k1"\nregistry_prefix = "shared-"\n'

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from recsys.data.files import replace_text
+from recsys.errors import DamagedBundle
 from recsys.models.bundle import write_bundle
+from recsys.models.refusal import forget_refusal, note_refusal
 from recsys.testing.published import linear_content
 from serving.answers import open_answers
 from serving.challengers import Challengers
@@ -121,6 +123,17 @@ def test_a_challenger_that_is_missing_is_refused(make_workspace, serve):
     shutil.rmtree(workspace.bundles / "churn" / "2")
     service = serve(workspace)
     assert wait_for(lambda: "churn" in told(service)["refused"])
+
+
+def test_a_challenger_that_was_never_taken_over_is_told(make_workspace, serve):
+    """Whoever pulls refused it: why is told until it is wanted no more."""
+    workspace = make_workspace()
+    service, folder = serve(workspace), workspace.bundles / "churn"
+    told = lambda: service.http.get("/v1/shadow").json()["refused"]  # noqa: E731
+    note_refusal(folder, "challenger", "9", DamagedBundle("churn.json is damaged"))
+    assert wait_for(lambda: told() == {"churn": "churn.json is damaged."})
+    forget_refusal(folder, "challenger")
+    assert wait_for(lambda: told() == {})
 
 
 def test_a_challenger_is_opened_by_a_thread_that_stands_back(make_workspace, monkeypatch):
