@@ -34,7 +34,7 @@ async def recorded(service: Service, scope: Scope, decision_id: str) -> Decision
         elif lost is not None:
             raise lost
         else:
-            record = await service.ask(scope, service.decision, decision_id)  # uploaded between the two looks, perhaps
+            record = await service.ask(scope, _found, service, decision_id)  # uploaded between the two looks, perhaps
     if record is None:
         raise Problem("unknown-decision", "No such decision is recorded.")
     return decision_body(record, service.state.current().snapshot.facts)
@@ -63,6 +63,10 @@ async def _named(service: Service, scope: Scope, waiting: DecisionRecord) -> Dec
         erased_at = await run_sync(service.state.erased, waiting.customer_id)
         name = None if erased_at is None else PSEUDONYM
     return waiting if name is None else renamed(waiting, name)
+
+
+def _found(service: Service, decision_id: str) -> DecisionRecord | None:
+    return service.workspace.decisions().find(decision_id)
 
 
 def _pseudonym(service: Service, waiting: DecisionRecord) -> str | None:

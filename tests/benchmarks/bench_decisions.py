@@ -13,7 +13,7 @@ from recsys.settings import load_settings
 from recsys.workspace import Workspace
 from tests.benchmarks.champion import enlarge_champion
 from tests.benchmarks.load import Asked, load
-from tests.benchmarks.measure import figure
+from tests.benchmarks.measure import figure, speed_of_the_machine
 from tests.benchmarks.service_load import OFFERS
 from tests.benchmarks.sides import Case, Side, copied, service
 
@@ -41,6 +41,7 @@ def run(workspace: Path) -> list[dict[str, Any]]:
     cpu = float(np.median(np.array(kept.cpu) / np.array(free.cpu)) - 1) * 100
     rate = float(1 - np.median(np.array(kept.rate) / np.array(free.rate))) * 100
     return [
+        speed_of_the_machine(COMMAND),
         figure("CPU of a recorded decision over one that is not, 16 connections", cpu, "%", COMMAND, at_most=20),
         figure("requests a second it costs", rate, "%", COMMAND, at_most=20),
         figure("recorded decisions a second, one worker, the client on the same machine", _m(kept.rate), "/s", COMMAND),

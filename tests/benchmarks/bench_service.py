@@ -21,7 +21,7 @@ from recsys.workspace import Workspace
 from tests.benchmarks.champion import LEAST_TREES, Size, enlarge_champion
 from tests.benchmarks.in_process import InProcess, times_of
 from tests.benchmarks.load import Asked, Seen, load
-from tests.benchmarks.measure import figure, milliseconds
+from tests.benchmarks.measure import figure, milliseconds, speed_of_the_machine
 from tests.benchmarks.service_load import OFFERS, under_load
 from tests.benchmarks.sides import NATIVE, Case, Side, copied, foreign, pss_mb, service, twin, workers_of
 
@@ -64,6 +64,7 @@ def _data(case: Case) -> list[dict[str, Any]]:
     fewest = fewest_ranked([answer.raise_for_status().json() for answer in answers])
     name = f"candidates ranked for an answer, fewest of {len(answers):,}"
     return [
+        speed_of_the_machine(COMMAND),
         figure("data of the figures below", told, "", COMMAND),
         figure(name, fewest, "", COMMAND, at_least=CANDIDATES),
     ]
