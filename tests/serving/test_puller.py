@@ -138,16 +138,21 @@ def test_it_is_found_again(make_workspace, impatient, monkeypatch, tmp_path):
     assert (rounds.pull(), reached(workspace.directory)) == (True, True)
 
 
-def test_a_moved_alias_arrives_and_rolls_back_bit_by_bit(make_workspace, monkeypatch, tmp_path):
-    """The process itself: promoted by alias, taken over, moved back, the same bits as before."""
-    address = f"sqlite:///{tmp_path / 'shared.db'}"
+def two_versions(workspace, address: str, monkeypatch) -> Registry:
+    """An MLflow of its own for the workspace, with two unlike versions of churn."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    workspace = make_workspace()
     registry = Registry(Settings(workspace=workspace.directory, mlflow_tracking_uri=address))
     for version, seed in (("a", 1), ("b", 9)):
-        write_bundle(workspace.directory / "made" / version, linear_content("churn", seed))
         made = workspace.directory / "made" / version
+        write_bundle(made, linear_content("churn", seed))
         registry.publish("churn", made, RunRecord(), workspace.current_snapshot())
+    return registry
+
+
+def test_a_moved_alias_arrives_and_rolls_back_bit_by_bit(make_workspace, monkeypatch, tmp_path):
+    """The process itself: promoted by alias, taken over, moved back, the same bits as before."""
+    workspace = make_workspace()
+    registry = two_versions(workspace, f"sqlite:///{tmp_path / 'shared.db'}", monkeypatch)
     state, seen, process = State(workspace, open_answers), [], None
     try:
         for version in (1, 2, 1):
@@ -163,14 +168,8 @@ def test_a_moved_alias_arrives_and_rolls_back_bit_by_bit(make_workspace, monkeyp
 
 def test_a_version_its_puller_refuses_is_told_by_the_service(make_workspace, monkeypatch, tmp_path):
     """Bytes changed where MLflow keeps them: the former champion serves, degraded; after the roll back it is well."""
-    address = f"sqlite:///{tmp_path / 'shared.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     workspace = make_workspace()
-    registry = Registry(Settings(workspace=workspace.directory, mlflow_tracking_uri=address))
-    for version, seed in (("a", 1), ("b", 9)):
-        made = workspace.directory / "made" / version
-        write_bundle(made, linear_content("churn", seed))
-        registry.publish("churn", made, RunRecord(), workspace.current_snapshot())
+    registry = two_versions(workspace, f"sqlite:///{tmp_path / 'shared.db'}", monkeypatch)
     run = registry._client.get_run(registry._client.get_model_version("churn", "2").run_id)
     with Path(f"{run.info.artifact_uri}/model/artifacts/bundle/churn.json").open("a") as file:
         file.write(" ")
