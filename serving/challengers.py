@@ -11,7 +11,7 @@ from recsys.data.files import read_text
 from recsys.errors import BaristaError
 from recsys.models.bundle import verify_bundle
 from recsys.models.pacing import standing_back
-from recsys.models.refusal import refusal_of
+from recsys.models.refusal import refusals_of
 from recsys.workspace import Workspace
 from recsys.workspace.opening import open_model
 from serving.answers import MODELS, Answers
@@ -59,8 +59,8 @@ class Challengers:
 
     def refresh(self, champions: Answers) -> None:
         """Look at the pointers again and stand beside `champions`; not on the event loop."""
-        found = {name: refusal_of(self.workspace.bundles / name, "challenger") for name in MODELS}
-        self.not_pulled = {name: refusal.reason for name, refusal in found.items() if refusal is not None}
+        found = refusals_of(self.workspace.bundles, MODELS, "challenger")
+        self.not_pulled = {name: refusal.reason for name, refusal in found.items()}
         serving = {facts.name: facts.version for facts in champions.models()}
         models = {name: model for name in MODELS if (model := self._model(name, serving.get(name))) is not None}
         if not models:

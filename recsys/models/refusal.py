@@ -1,5 +1,6 @@
 """Why a version that should serve was not taken over: noted beside the bundles by who pulls, told by who serves."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def refusal_of(folder: Path, role: str) -> Refusal | None:
         return msgspec.json.decode(read_text(_note(folder, role)) or "", type=Refusal)
     except (OSError, ValueError):
         return None
+
+
+def refusals_of(bundles: Path, names: Iterable[str], role: str) -> dict[str, Refusal]:
+    """Of the models whose bundles lie below a folder, those of which a version was refused as the `role`."""
+    found = ((name, refusal_of(bundles / name, role)) for name in names)
+    return {name: refusal for name, refusal in found if refusal is not None}
 
 
 def _note(folder: Path, role: str) -> Path:

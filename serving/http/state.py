@@ -17,7 +17,7 @@ from recsys.decisioning.record import Origin
 from recsys.errors import BaristaError, DamagedBundle, StoreUnavailable
 from recsys.models.bundle import verify_bundle
 from recsys.models.pacing import standing_back
-from recsys.models.refusal import Refusal, refusal_of
+from recsys.models.refusal import Refusal, refusals_of
 from recsys.workspace import Workspace
 from serving.answers import MODELS, Answers, origin_of, versions_of
 from serving.canary import BundleKillsProcess, RefusedByCanary, try_bundle
@@ -182,17 +182,12 @@ class State:
 
     def _look_at_refusals(self) -> None:
         """Tell of champions that whoever pulls refused: no pointer says so, for the cache stays as it was."""
-        before, found = self.not_pulled, {}
-        for name in MODELS:
-            refusal = refusal_of(self.workspace.bundles / name, "champion")
-            if refusal is None:
-                continue
-            found[name] = refusal
+        before, self.not_pulled = self.not_pulled, refusals_of(self.workspace.bundles, MODELS, "champion")
+        for name, refusal in self.not_pulled.items():
             if before.get(name) != refusal:
                 self.refusals[refusal.kind] += 1
                 self.refused[name] = Refused(refusal.version, refusal.kind, time.monotonic())
                 LOG.error("not pulled", model=name, version=refusal.version, kind=refusal.kind, reason=refusal.reason)
-        self.not_pulled = found
 
     def _take(self, loaded: Loaded) -> None:
         """Answer from it from now on."""
